@@ -1,0 +1,171 @@
+"""The students and teachers that a configuration may name, and where a teacher is asked.
+
+What is known about them stands in `catalogue.yaml`. The catalogue only says where a teacher is asked by default: a person
+sends any of them elsewhere with `data.models` in a configuration file or with a file that `DISTIL_MODELS` names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from distil_dagster.config.documents import read_document
+from distil_dagster.config.mistakes import mistakes_in
+from distil_dagster.config.names import did_you_mean
+from distil_dagster.errors import ConfigError
+
+if TYPE_CHECKING:
+    from distil_dagster.config.pipeline import PipelineConfig
+
+ROUTES_VARIABLE = "DISTIL_MODELS"
+ANY_MODEL = "*"
+
+ToolFormat = Literal["hermes", "llama3_json", "lfm2", "functiongemma"]
+
+
+class Route(BaseModel):
+    """Where a model is asked.
+
+    `model` is a litellm model string in which `{name}` stands for the catalogue name; `api_key_env` names the
+    environment variable that holds the key; `extra` holds further fields of the request's body.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: str = Field(min_length=1)
+    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+    def of(self, name: str) -> Route:
+        """This route for one model: `{name}` filled in."""
+        return self.model_copy(update={"model": self.model.replace("{name}", name)})
+
+
+Routes = Mapping[str, Route]
+
+
+@dataclass(frozen=True)
+class Student:
+    """A small model to train. `parameters` in millions; without a `tool_format` it is not for tool tasks."""
+
+    name: str
+    hub_id: str
+    family: str
+    licence: str
+    parameters: int
+    tool_format: ToolFormat | None = None
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A large model to ask, for teaching, relabelling and judging alike. `route` is the default one."""
+
+    name: str
+    route: Route
+    reasoning: bool
+    effort: str | None
+    tool_tested: bool
+    vision: bool
+
+
+def students() -> Mapping[str, Student]:
+    """The students by name."""
+    return MappingProxyType({name: Student(name, **entry) for name, entry in _catalogue()["students"].items()})
+
+
+@cache
+def teachers() -> Mapping[str, Teacher]:
+    """The teachers by name."""
+    key_variable = _catalogue()["api_key_env"]
+    return MappingProxyType(
+        {name: _teacher(name, key_variable, **entry) for name, entry in _catalogue()["teachers"].items()}
+    )
+
+
+def _teacher(
+    name: str,
+    api_key_env: str,
+    model: str,
+    reasoning: bool = False,
+    effort: str | None = None,
+    thinking: bool | None = None,
+    tool_tested: bool = False,
+    vision: bool = False,
+) -> Teacher:
+    wishes = {"reasoning_effort": effort, "enable_thinking": thinking}
+    extra = {field: wish for field, wish in wishes.items() if wish is not None}
+    route = Route(model=model, api_key_env=api_key_env, extra=extra)
+    return Teacher(name, route, reasoning, effort, tool_tested, vision)
+
+
+@cache
+def _catalogue() -> dict[str, Any]:
+    catalogue: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("catalogue.yaml").read_text("utf-8"))
+    return catalogue
+
+
+def known_student(name: str) -> str:
+    """The name as it is, if a student has it; a validator for pydantic."""
+    return _known("student", name, students())
+
+
+def known_teacher(name: str) -> str:
+    """The name as it is, if a teacher has it; a validator for pydantic."""
+    return _known("teacher", name, teachers())
+
+
+def known_route_name(name: str) -> str:
+    """The name as it is, if a teacher has it or it stands for all of them; a validator for pydantic."""
+    return name if name == ANY_MODEL else known_teacher(name)
+
+
+def _known(kind: str, name: str, catalogue: Mapping[str, object]) -> str:
+    if name not in catalogue:
+        raise ValueError(f"no {kind} has this name; {did_you_mean(name, catalogue)}")
+    return name
+
+
+def route_of(name: str, config: PipelineConfig) -> Route:
+    """Where the teacher `name` is asked: as `data.models` says, else the environment's file, else the catalogue.
+
+    In each of the two, a route of the model's own goes before the one for any model (`*`). A route that a person wrote
+    is used as it stands: the default's `extra` fields are the default provider's.
+
+    Raises:
+        ConfigError: the environment's file cannot be used.
+        KeyError: there is no such teacher.
+    """
+    for routes in (config.data.models, environment_routes()):
+        route = routes.get(name) or routes.get(ANY_MODEL)
+        if route is not None:
+            return route.of(name)
+    return teachers()[name].route
+
+
+def environment_routes() -> Routes:
+    """The routes of the file that `DISTIL_MODELS` names, a map like `data.models`; none where it names no file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or wrong; carries every problem in it.
+    """
+    named = os.environ.get(ROUTES_VARIABLE)
+    if not named:
+        return {}
+    document = read_document(Path(named))
+    try:
+        routes = TypeAdapter(RoutesByName).validate_python(document.content or {})
+    except ValidationError as error:
+        raise ConfigError([*document.repeated, *mistakes_in(error, document)]) from None
+    if document.repeated:
+        raise ConfigError(document.repeated)
+    return routes

@@ -1,0 +1,1 @@
+"""What flows through the pipeline: messages, examples, traces, the job description, and their files."""

@@ -1,0 +1,51 @@
+"""Chat messages: the one form that every example and trace is held in, whatever file it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ToolCall(Frozen):
+    """A call of one tool, with its arguments as an object."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    id: str | None = None
+
+
+class Message(Frozen):
+    """One turn. An assistant turn has text, tool calls, or both; the others have text."""
+
+    role: Role
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    def as_openai(self) -> dict[str, Any]:
+        """The message in the form of OpenAI's chat API, with arguments as an object."""
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                | ({"id": call.id} if call.id else {})
+                for call in self.tool_calls
+            ]
+        if self.tool_call_id:
+            message["tool_call_id"] = self.tool_call_id
+        return message
+
+
+def as_openai(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The conversation in the form of OpenAI's chat API."""
+    return [message.as_openai() for message in messages]

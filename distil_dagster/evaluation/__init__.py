@@ -1,0 +1,1 @@
+"""How well each model does: metrics, judging, paired statistics, verdicts and the report."""

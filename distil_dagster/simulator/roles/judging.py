@@ -1,0 +1,15 @@
+"""Judges a prediction against its reference."""
+
+from __future__ import annotations
+
+from distil_dagster.simulator.call import Call, text_block
+from distil_dagster.simulator.knowledge import Knowledge, normalised
+from distil_dagster.simulator.roles.chance import Chance
+
+
+def judge(call: Call, _knowledge: Knowledge, _chance: Chance) -> dict[str, str]:
+    """Good where prediction and reference are equal but for case and whitespace, bad otherwise."""
+    reference, prediction = (text_block(call.prompt, tag) for tag in ("reference", "prediction"))
+    if normalised(reference) == normalised(prediction):
+        return {"reason": "The prediction equals the reference.", "verdict": "good"}
+    return {"reason": "The prediction differs from the reference.", "verdict": "bad"}

@@ -1,0 +1,1 @@
+"""One module a task type behind one protocol."""

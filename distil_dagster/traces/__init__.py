@@ -1,0 +1,1 @@
+"""From logged conversations to labelled seed examples: formats, splitting, filtering, relabelling."""
