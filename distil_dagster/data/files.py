@@ -43,9 +43,14 @@ def read_records(path: Path) -> Records:
 
 
 def set_aside(file: str, line: int, problem: Unreadable, raw: object) -> SetAside:
-    """The row that keeps an unreadable line, its first 2,000 characters included."""
+    """The row that keeps an unreadable line."""
+    return kept_aside(file, line, problem.reason, problem.detail, raw)
+
+
+def kept_aside(file: str, line: int, reason: str, detail: str, raw: object) -> SetAside:
+    """The row that keeps what the pipeline does not go on with, its first 2,000 characters included."""
     text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
-    return SetAside(file=file, line=line, reason=problem.reason, detail=problem.detail, raw=_storable(text[:_RAW_KEPT]))
+    return SetAside(file=file, line=line, reason=reason, detail=detail, raw=_storable(text[:_RAW_KEPT]))
 
 
 def split_lines(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -7,8 +7,8 @@
 | `rouge_l` | ROUGE-L F1 over stemmed tokens, the number that the package `rouge-score` gives |
 | `meteor` | METEOR as NLTK computes it |
 
-`accuracy` and `exact_match` ignore surrounding whitespace and nothing else: letter case counts, since a program that reads
-a class name or an identifier tells `Paid` from `paid`. Whatever leniency a task grants belongs in its own parse.
+`accuracy` and `exact_match` ignore surrounding whitespace and nothing else: letter case counts, since a program that
+reads a class name or an identifier tells `Paid` from `paid`. Whatever leniency a task grants belongs in its own parse.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def meteor(reference: str, prediction: str, thesaurus: Thesaurus | None = None) 
     """METEOR with NLTK's default weights, over NLTK's Treebank tokens.
 
     Words match if they are equal, have the same stem, or are synonyms in WordNet. NLTK's WordNet is a download of its
-    own (`python -m nltk.downloader wordnet`); where it is not installed, synonyms do not match and the score is at most
-    what it would be with it. `meteor_uses_synonyms` tells which of the two a machine computes.
+    own (`python -m nltk.downloader wordnet`); where it is not installed, synonyms do not match and scores are a little
+    lower. `meteor_uses_synonyms` tells which of the two a machine computes.
 
     Source: A. Lavie and A. Agarwal, "METEOR: An Automatic Metric for MT Evaluation with High Levels of Correlation with
     Human Judgments" (2007).
@@ -107,7 +107,7 @@ def installed_thesaurus() -> Thesaurus:
         wordnet.ensure_loaded()
     except LookupError:
         return NoThesaurus()
-    return wordnet  # type: ignore[no-any-return]
+    return wordnet
 
 
 @cache

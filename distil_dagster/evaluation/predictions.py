@@ -22,8 +22,8 @@ ROLE_TITLES: dict[ModelRole, str] = {
 class Prediction(Frozen):
     """One model's answer to one test row.
 
-    `answer` is the reference, `prediction` what the task read in the model's `raw` text, `valid` whether that is an answer
-    at all. `scores` has one entry a metric; None is a score that could not be had (a verdict that could not be read).
+    `answer` is the reference, `prediction` what the task read in the model's `raw` text, `valid` whether that is an
+    answer at all. `scores` has one entry a metric; None is a score that could not be had (an unreadable verdict).
     `verdict_reason` is the judge's reason, or why its verdict is missing.
     """
 

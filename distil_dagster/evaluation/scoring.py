@@ -49,9 +49,7 @@ def score_predictions(
     ]
     reasons = [""] * len(scores)
     if judge is not None and JUDGE_METRIC in task.metrics:
-        judgements = judge.judge(
-            [_case(row, answer) for row, answer in zip(rows, parsed, strict=True)], progress=progress
-        )
+        judgements = judge.judge(list(map(_case, rows, parsed)), progress=progress)
         reasons = [judgement.reason for judgement in judgements]
         for row_scores, judgement in zip(scores, judgements, strict=True):
             row_scores[JUDGE_METRIC] = _score(judgement)

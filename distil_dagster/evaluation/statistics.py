@@ -28,7 +28,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of `count` known scores with its 95% interval; `missing` scores could not be had and count for nothing."""
+    """The mean of `count` known scores with its 95% interval; the `missing` ones could not be had and do not count."""
 
     mean: float
     interval: Interval
@@ -142,8 +142,8 @@ def _successes(scores: Sequence[float]) -> int:
 def _resampled_means(values: Sequence[float], seed: int) -> NDArray:
     """Means of `RESAMPLES` samples drawn with replacement, sorted; in blocks, to keep memory small.
 
-    Source: B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13. Rows of both models are
-    drawn together, as P. Koehn, "Statistical Significance Tests for Machine Translation Evaluation" (2004), does.
+    Source: B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13. Rows of both models
+    are drawn together, as in P. Koehn, "Statistical Significance Tests for Machine Translation Evaluation" (2004).
     """
     import numpy as np
 
@@ -164,6 +164,6 @@ def _percentile_interval(means: NDArray) -> Interval:
 
 
 def _bootstrap_p_value(means: NDArray) -> float:
-    """Twice the smaller share of resampled differences on one side of zero; never exactly 0, as resampling is finite."""
+    """Twice the smaller share of resampled differences on one side of zero; never exactly 0, as samples are finite."""
     smaller = min(int((means <= 0).sum()), int((means >= 0).sum()))
     return min(1.0, 2 * (smaller + 1) / (len(means) + 1))

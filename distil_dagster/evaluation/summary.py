@@ -36,8 +36,8 @@ _COMPARED: tuple[tuple[ModelRole, ModelRole], ...] = (
 class Evaluation:
     """Everything that was found out about the models of one run.
 
-    `estimates[model][metric]` is absent where no score is known; `comparisons[first, second][metric]` is absent where the
-    two models share no scored row.
+    `estimates[model][metric]` is absent where no score is known; `comparisons[first, second][metric]` is absent where
+    the two models share no scored row.
     """
 
     models: Mapping[ModelRole, ModelPredictions]
@@ -72,9 +72,8 @@ def evaluate(
     """
     by_role = {model.model: model for model in models}
     _require_same_rows(by_role)
-    scored = tuple(
-        metric for metric in metrics if any(metric in row.scores for model in models for row in model.rows[:1])
-    )
+    first_rows = [row for model in models for row in model.rows[:1]]
+    scored = tuple(metric for metric in metrics if any(metric in row.scores for row in first_rows))
     estimates = {role: _estimates(model, scored, seed) for role, model in by_role.items()}
     means = _primary_means(by_role, estimates, primary_metric)
     return Evaluation(
@@ -94,19 +93,16 @@ def _tuned_role(models: Mapping[ModelRole, ModelPredictions]) -> ModelRole:
 
 
 def _require_same_rows(models: Mapping[ModelRole, ModelPredictions]) -> None:
-    missing = {"teacher", "base", _tuned_role(models)} - set(models)
+    missing = sorted({"teacher", "base", _tuned_role(models)} - set(models))
     if missing:
-        raise DataError(
-            f"no predictions of {', '.join(sorted(missing))}: an evaluation needs teacher, base and tuned student"
-        )
+        raise DataError(f"no predictions of {', '.join(missing)}: an evaluation needs teacher, base and tuned student")
     rows = {role: [row.id for row in model.rows] for role, model in models.items()}
     if not rows["teacher"]:
         raise DataError("no rows: an evaluation needs a test set")
     different = sorted(role for role, ids in rows.items() if ids != rows["teacher"])
     if different:
-        raise DataError(
-            f"{', '.join(different)}: not the rows that the teacher answered; models compare on the same rows only"
-        )
+        names = ", ".join(different)
+        raise DataError(f"{names}: not the rows that the teacher answered; models compare on the same rows only")
 
 
 def _estimates(model: ModelPredictions, metrics: Sequence[str], seed: int) -> dict[str, Estimate]:

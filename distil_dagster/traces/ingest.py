@@ -10,7 +10,7 @@ from random import Random
 
 from distil_dagster.config.sections import TraceProcessing
 from distil_dagster.data.examples import Part, SetAside, Trace
-from distil_dagster.data.files import Record, read_records, set_aside
+from distil_dagster.data.files import Record, kept_aside, read_records, set_aside
 from distil_dagster.data.messages import Frozen, Message, as_openai
 from distil_dagster.data.normalise import Unreadable, strip_leading_system
 from distil_dagster.tasks.base import Task
@@ -170,8 +170,7 @@ def _without_repetitions(traces: Sequence[Trace], held_out: Sequence[str]) -> tu
 
 
 def _set_aside(trace: Trace, reason: str, detail: str) -> SetAside:
-    row = set_aside(trace.file, trace.line, Unreadable("bad_row", detail), {"messages": as_openai(trace.messages)})
-    return row.model_copy(update={"reason": reason})
+    return kept_aside(trace.file, trace.line, reason, detail, {"messages": as_openai(trace.messages)})
 
 
 def empty_traces(note: str) -> Traces:

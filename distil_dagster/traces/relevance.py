@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import batched
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -102,7 +101,8 @@ def score_traces(
     description = _description(job, settings, client)
     found: dict[int, _Scored] = {}
     progress = Progress(PHASE, len(traces), "traces", spend=lambda: client.spent_usd(PHASE))
-    batches = [list(batch) for batch in batched(range(len(traces)), settings.relevance_filtering_batch_size)]
+    size = settings.relevance_filtering_batch_size
+    batches = [list(range(start, min(start + size, len(traces)))) for start in range(0, len(traces), size)]
     while batches:
         requests = [_request([traces[i] for i in batch], task, job, description, settings) for batch in batches]
         again: list[list[int]] = []
