@@ -13,14 +13,14 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from distil_dagster.config.documents import read_document
 from distil_dagster.config.mistakes import mistakes_in
-from distil_dagster.config.names import did_you_mean
+from distil_dagster.config.names import did_you_mean, shown
 from distil_dagster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ ANY_MODEL = "*"
 ToolFormat = Literal["hermes", "llama3_json", "lfm2", "functiongemma"]
 
 
+def _web_address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ValueError(f"must begin with http:// or https://, unlike {shown(url)}")
+    return url
+
+
+def _variable_name(name: str | None) -> str | None:
+    # What stands here instead is most likely the key itself, so the message does not quote it.
+    if name is not None and not name.isidentifier():
+        raise ValueError("must be the name of an environment variable that holds the key, never the key itself")
+    return name
+
+
 class Route(BaseModel):
     """Where a model is asked.
 
@@ -39,19 +52,16 @@ class Route(BaseModel):
     environment variable that holds the key; `extra` holds further fields of the request's body.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(min_length=1)
-    base_url: str | None = Field(default=None, pattern=r"^https?://")
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    model: str
+    base_url: Annotated[str | None, AfterValidator(_web_address)] = None
+    api_key_env: Annotated[str | None, AfterValidator(_variable_name)] = None
     extra: dict[str, Any] = Field(default_factory=dict)
 
     def of(self, name: str) -> Route:
         """This route for one model: `{name}` filled in."""
         return self.model_copy(update={"model": self.model.replace("{name}", name)})
-
-
-Routes = Mapping[str, Route]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Teacher:
     vision: bool
 
 
+@cache
 def students() -> Mapping[str, Student]:
     """The students by name."""
     return MappingProxyType({name: Student(name, **entry) for name, entry in _catalogue()["students"].items()})
@@ -131,8 +142,11 @@ def known_route_name(name: str) -> str:
 
 def _known(kind: str, name: str, catalogue: Mapping[str, object]) -> str:
     if name not in catalogue:
-        raise ValueError(f"no {kind} has this name; {did_you_mean(name, catalogue)}")
+        raise ValueError(f"no {kind} is called {shown(name)}; {did_you_mean(name, catalogue)}")
     return name
+
+
+RoutesByName = dict[Annotated[str, AfterValidator(known_route_name)], Route]
 
 
 def route_of(name: str, config: PipelineConfig) -> Route:
@@ -152,7 +166,7 @@ def route_of(name: str, config: PipelineConfig) -> Route:
     return teachers()[name].route
 
 
-def environment_routes() -> Routes:
+def environment_routes() -> Mapping[str, Route]:
     """The routes of the file that `DISTIL_MODELS` names, a map like `data.models`; none where it names no file.
 
     Raises:
@@ -162,10 +176,13 @@ def environment_routes() -> Routes:
     if not named:
         return {}
     document = read_document(Path(named))
+    problems = list(document.repeated)
+    routes: Mapping[str, Route] = {}
     try:
-        routes = TypeAdapter(RoutesByName).validate_python(document.content or {})
+        routes = TypeAdapter(RoutesByName).validate_python({} if document.content is None else document.content)
     except ValidationError as error:
-        raise ConfigError([*document.repeated, *mistakes_in(error, document)]) from None
-    if document.repeated:
-        raise ConfigError(document.repeated)
+        mistakes = mistakes_in(error, Route.model_fields)
+        problems += [document.problem(mistake.key, mistake.message, mistake.value) for mistake in mistakes]
+    if problems:
+        raise ConfigError(problems)
     return routes

@@ -52,7 +52,7 @@ class ModelPredictions(Frozen):
 
     def scores(self, metric: str) -> list[float | None]:
         """The scores of one metric, row by row; None where one is missing."""
-        return [row.scores[metric] for row in self.rows]
+        return [row.scores.get(metric) for row in self.rows]
 
     def known_scores(self, metric: str) -> list[float]:
         """The scores of one metric that could be had."""

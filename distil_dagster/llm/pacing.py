@@ -168,6 +168,11 @@ class Circuit:
                 ProviderError(f"{route} failed {self._given_up} requests in a row; the last one: {detail}. {_KEPT}")
             )
 
+    def rejected(self, route: str, detail: str) -> None:
+        """Count a request that the provider rejects; before the first answer, many of them mean a wrong route."""
+        if not self.answers:
+            self.gave_up(route, detail, unreachable=False)
+
     def open(self, error: ProviderError) -> None:
         """Stop every request of the route; the first error is the one that is told."""
         self.error = self.error or error

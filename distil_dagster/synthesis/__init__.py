@@ -1,0 +1,1 @@
+"""The generate–validate loop: exemplars, mutators, balance, validation, similarity."""
