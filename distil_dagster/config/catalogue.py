@@ -1,7 +1,7 @@
 """The students and teachers that a configuration may name, and where a teacher is asked.
 
-What is known about them stands in `catalogue.yaml`. The catalogue only says where a teacher is asked by default: a person
-sends any of them elsewhere with `data.models` in a configuration file or with a file that `DISTIL_MODELS` names.
+What is known about them stands in `catalogue.yaml`. It says where a teacher is asked by default; a person sends any of
+them elsewhere with `data.models` in a configuration file, or with a file that `DISTIL_MODELS` names.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ class Document:
 
 
 def dotted(key: Key) -> str:
-    """A path as people write it: `tuning.learning_rate`."""
-    return ".".join(str(part) for part in key)
+    """A path as people write it: `tuning.learning_rate`; the whole document is `file`."""
+    return ".".join(str(part) for part in key) or "file"
 
 
 def read_document(path: Path) -> Document:

@@ -12,6 +12,15 @@ from pydantic_core import ErrorDetails
 from distil_dagster.config.documents import Key
 from distil_dagster.config.names import did_you_mean, shown
 
+_PLAIN = {
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid list": "a list",
+    "a valid dictionary": "a map",
+}
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -41,9 +50,11 @@ def _wording(details: ErrorDetails, known_keys: Collection[str]) -> str:
             return f"is not a known key; {did_you_mean(str(details['loc'][-1]), known_keys)}"
         case "literal_error":
             choices = re.findall(r"'([^']*)'", details["ctx"]["expected"])
+            if value is None:
+                return f"is required; choose one of {', '.join(choices)}"
             hint = f"; {did_you_mean(value, choices)}" if isinstance(value, str) else ""
             return f"must be one of {', '.join(choices)}, not {shown(value)}{hint}"
         case _:
             # The part after the comma says how pydantic tried to read the value.
             expected = details["msg"].removeprefix("Input should be ").split(",")[0]
-            return f"must be {expected}, not {shown(value)}"
+            return f"must be {_PLAIN.get(expected, expected)}, not {shown(value)}"

@@ -18,7 +18,9 @@ class DataSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     path: str | None = Field(
-        default=None, min_length=1, description="The job's folder, relative to the configuration file, or an s3:// prefix."
+        default=None,
+        min_length=1,
+        description="The job's folder, relative to the configuration file, or an s3:// prefix.",
     )
     models: RoutesByName = Field(
         default_factory=dict, description="Where a teacher is asked, by catalogue name; `*` for all that are not named."
@@ -35,11 +37,11 @@ class PipelineConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: Base
-    tuning: Tuning = Field(default_factory=Tuning)
-    evaluation: Evaluation = Field(default_factory=Evaluation)
-    synthgen: Synthgen = Field(default_factory=Synthgen)
-    trace_processing: TraceProcessing = Field(default_factory=TraceProcessing)
-    data: DataSettings = Field(default_factory=DataSettings)
+    tuning: Tuning = Tuning()
+    evaluation: Evaluation = Evaluation()
+    synthgen: Synthgen = Synthgen()
+    trace_processing: TraceProcessing = TraceProcessing()
+    data: DataSettings = DataSettings()
 
 
 def effective(config: PipelineConfig) -> dict[str, dict[str, Any]]:

@@ -75,75 +75,84 @@ class Base(Section):
 
     task: Task = Field(description="What kind of problem the student learns to solve.")
     student_model_name: StudentName = Field(
-        "Llama-3.2-1B-Instruct", description="The small model to train, by its catalogue name."
+        default="Llama-3.2-1B-Instruct", description="The small model to train, by its catalogue name."
     )
     teacher_model_name: TeacherName = Field(
-        "openai.gpt-oss-120b", description="The large model that writes the synthetic data and is distilled."
+        default="openai.gpt-oss-120b", description="The large model that writes the synthetic data and is distilled."
     )
     random_seed: int | None = Field(
-        123, ge=0, lt=2**32, description="Seed of every random choice; null gives a different run each time."
+        default=123, ge=0, lt=2**32, description="Seed of every random choice; null gives a different run each time."
     )
     llm_num_parallel_requests: int = Field(
-        4, ge=1, description="Most model requests in flight at once, whoever makes them; 1 sends one after another."
+        default=4,
+        ge=1,
+        description="Most model requests in flight at once, whoever makes them; 1 sends one after another.",
     )
 
 
 class Tuning(Section):
     """How the student is trained; what begins with `rlvr_` governs the reinforcement learning after it."""
 
-    learning_rate: float = Field(5e-5, gt=0, description="Learning rate that AdamW starts from.")
-    learning_rate_scheduler: Scheduler = Field("linear", description="How the learning rate falls after the warmup.")
+    learning_rate: float = Field(default=5e-5, gt=0, description="Learning rate that AdamW starts from.")
+    learning_rate_scheduler: Scheduler = Field(
+        default="linear", description="How the learning rate falls after the warmup."
+    )
     weight_decay: float = Field(
-        0.0, ge=0, description="AdamW's weight decay; biases and layer norms are always left out."
+        default=0.0, ge=0, description="AdamW's weight decay; biases and layer norms are always left out."
     )
     warmup_ratio: float = Field(
-        0.05, ge=0, le=1, description="Share of all steps over which the learning rate rises from 0."
+        default=0.05, ge=0, le=1, description="Share of all steps over which the learning rate rises from 0."
     )
-    bf16: bool = Field(True, description="Train in bfloat16 mixed precision; false trains in 32 bits.")
-    use_lora: bool = Field(True, description="Train a LoRA adapter; false trains all weights.")
-    lora_r: int = Field(64, ge=1, description="Rank of the LoRA matrices; read where use_lora is true.")
+    bf16: bool = Field(default=True, description="Train in bfloat16 mixed precision; false trains in 32 bits.")
+    use_lora: bool = Field(default=True, description="Train a LoRA adapter; false trains all weights.")
+    lora_r: int = Field(default=64, ge=1, description="Rank of the LoRA matrices; read where use_lora is true.")
     lora_alpha_multiplier: int = Field(
-        1, ge=1, description="LoRA's alpha as a multiple of lora_r; read where use_lora is true."
+        default=1, ge=1, description="LoRA's alpha as a multiple of lora_r; read where use_lora is true."
     )
-    per_device_train_batch_size: int = Field(1, ge=1, description="Training examples a step on each device.")
-    per_device_eval_batch_size: int = Field(1, ge=1, description="Evaluation examples a step on each device.")
-    num_train_epochs: int = Field(4, ge=1, description="How often training goes through its examples.")
+    per_device_train_batch_size: int = Field(default=1, ge=1, description="Training examples a step on each device.")
+    per_device_eval_batch_size: int = Field(default=1, ge=1, description="Evaluation examples a step on each device.")
+    num_train_epochs: int = Field(default=4, ge=1, description="How often training goes through its examples.")
     train_eval_split: float = Field(
-        0.2, gt=0, lt=1, description="Share of the training data that is held back to measure the loss on."
+        default=0.2, gt=0, lt=1, description="Share of the training data that is held back to measure the loss on."
     )
     gradient_accumulation_steps: int = Field(
-        1, ge=1, description="Batches whose gradients are added up before one update: a larger batch in the same memory."
+        default=1,
+        ge=1,
+        description="Batches whose gradients are added up before one update: a larger batch in the same memory.",
     )
     num_few_shot_examples_student: int = Field(
-        0,
+        default=0,
         ge=0,
         description="Worked examples in the student's prompt, in training and evaluation alike; above 0, "
-        "classification shows at least one of every class.",
+        "classification shows at least one of each class.",
     )
     memory_optimized_training: bool = Field(
-        False,
+        default=False,
         description="Save GPU memory with gradient checkpointing and activation offloading, at a high price in speed; "
         "for training that does not fit otherwise.",
     )
     use_qlora: bool = Field(
-        False,
+        default=False,
         description="Hold the base model in 4 bits (NF4) under the LoRA adapter: about a third of its memory, a little "
         "slower. Needs use_lora, Linux and bitsandbytes.",
     )
     rlvr_dataset_size: float = Field(
-        0.0, ge=0, le=1, description="Share of the data kept for reinforcement learning; 0 leaves that stage out."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the data kept for reinforcement learning; 0 leaves that stage out.",
     )
     rlvr_llm_as_a_judge_model_name: TeacherName = Field(
-        "openai.gpt-oss-120b", description="The model whose judgement is the reward in reinforcement learning."
+        default="openai.gpt-oss-120b", description="The model whose judgement is the reward in reinforcement learning."
     )
     rlvr_per_device_batch_size: int = Field(
-        6, ge=1, description="Completions a step on each device; a multiple of rlvr_num_generations."
+        default=6, ge=1, description="Completions a step on each device; a multiple of rlvr_num_generations."
     )
     rlvr_num_generations: int = Field(
-        6, ge=2, description="Completions sampled for one prompt and compared with each other."
+        default=6, ge=2, description="Completions sampled for one prompt and compared with each other."
     )
     rlvr_num_train_epochs: int = Field(
-        1, ge=1, description="How often reinforcement learning goes through its prompts."
+        default=1, ge=1, description="How often reinforcement learning goes through its prompts."
     )
 
 
@@ -151,15 +160,15 @@ class Evaluation(Section):
     """How models are measured on the test set."""
 
     num_few_shot_examples: int = Field(
-        1,
+        default=1,
         ge=0,
-        description="Worked examples in the teacher's prompt; above 0, classification shows at least one of every class.",
+        description="Worked examples in the teacher's prompt; above 0, classification shows one or more of each class.",
     )
     llm_as_a_judge_model_name: TeacherName = Field(
-        "openai.gpt-oss-120b", description="The model that judges predictions to be good or bad."
+        default="openai.gpt-oss-120b", description="The model that judges predictions to be good or bad."
     )
     expand_tool_calling_turns: bool = Field(
-        True, description="Test a conversation once at each of its tool calls; false tests its last one only."
+        default=True, description="Test a conversation once at each of its tool calls; false tests its last one only."
     )
 
 
@@ -167,56 +176,64 @@ class Synthgen(Section):
     """How the teacher writes synthetic training data."""
 
     generation_target: int = Field(
-        10000,
+        default=10000,
         ge=1,
-        description="Synthetic examples to end up with; closed-book question answering counts by contexts instead where "
-        "generation_per_unstructured_context is set.",
+        description="Synthetic examples to end up with; closed-book question answering counts by contexts instead "
+        "where generation_per_unstructured_context is set.",
     )
-    generation_in_single_call: int = Field(4, ge=1, description="Examples asked for in one request.")
+    generation_in_single_call: int = Field(default=4, ge=1, description="Examples asked for in one request.")
     generation_iteration_size: int = Field(
-        128, ge=1, description="Examples generated before the next round of validation."
+        default=128, ge=1, description="Examples generated before the next round of validation."
     )
     generation_per_unstructured_context: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="Examples to write from each unstructured context, in place of generation_target; for closed-book "
         "question answering.",
     )
     num_positive_exemplars_per_generation: int = Field(
-        2, ge=0, description="Seed examples shown in a request, of the class asked for where there are classes."
+        default=2, ge=0, description="Seed examples shown in a request, of the class asked for where there are classes."
     )
     num_negative_exemplars_per_generation: int = Field(
-        2, ge=0, description="Seed examples of other classes shown in a request; for classification."
+        default=2, ge=0, description="Seed examples of other classes shown in a request; for classification."
     )
     num_unlabelled_exemplars_per_generation: int = Field(
-        2, ge=0, description="Unstructured contexts shown in a request."
+        default=2, ge=0, description="Unstructured contexts shown in a request."
     )
     validation_max_total_length: int = Field(
-        10000, ge=1, description="Most characters of an example, input and output together."
+        default=10000, ge=1, description="Most characters of an example, input and output together."
     )
     validation_similarity_threshold: float = Field(
-        0.95, ge=0, le=1, description="Generated examples more alike than this to a kept one are dropped (1 is equal)."
+        default=0.95,
+        ge=0,
+        le=1,
+        description="Generated examples more alike than this to a kept one are dropped (1 is equal).",
     )
     teacher_temperature: float = Field(
-        0.7, ge=0, le=1, description="The teacher's temperature: low repeats itself, high surprises."
+        default=0.7, ge=0, le=1, description="The teacher's temperature: low repeats itself, high surprises."
     )
     teacher_max_tokens: int = Field(
-        32000, ge=1, description="Most tokens of one answer; leaves room in the model's context for long prompts."
+        default=32000,
+        ge=1,
+        description="Most tokens of one answer; leaves room in the model's context for long prompts.",
     )
     match_generated_distribution_to_seed: bool = Field(
-        False, description="Generate classes as often as the seeds hold them; false balances them. For classification."
+        default=False,
+        description="Generate classes as often as the seeds hold them; false balances them. For classification.",
     )
     num_distractor_context_blocks: int = Field(
-        0, ge=0, description="Contexts beside the point mixed into each example (RAFT); for open-book question answering."
+        default=0,
+        ge=0,
+        description="Contexts beside the point mixed into each example (RAFT); for open-book question answering.",
     )
     output_is_json: bool = Field(
-        False, description="Keep only examples whose answer is valid JSON; for question answering."
+        default=False, description="Keep only examples whose answer is valid JSON; for question answering."
     )
     basic_mutators_to_use: list[MutatorName] = Field(
-        ["complexity"], description="What requests are varied by: complexity, length, specificity."
+        default=["complexity"], description="What requests are varied by: complexity, length, specificity."
     )
     mutation_topics: TopicLists = Field(
-        [], description="Topics that requests are drawn to: one list, or several lists with a draw from each."
+        default=[], description="Topics that requests are drawn to: one list, or several lists with a draw from each."
     )
 
 
@@ -224,41 +241,51 @@ class TraceProcessing(Section):
     """How logged conversations become training and test data."""
 
     relabel: bool = Field(
-        True, description="Let a committee of models answer the traces anew; false keeps the logged answers."
+        default=True, description="Let a committee of models answer the traces anew; false keeps the logged answers."
     )
     relevance_filtering: bool = Field(
-        True, description="Score the traces and drop those below the two minimum scores; false keeps them all."
+        default=True, description="Score the traces and drop those below the two minimum scores; false keeps them all."
     )
-    relevance_filtering_batch_size: int = Field(32, ge=1, description="Traces scored in one request.")
+    relevance_filtering_batch_size: int = Field(default=32, ge=1, description="Traces scored in one request.")
     min_relevance_score: int = Field(
-        4, ge=1, le=5, description="Lowest relevance to the job, from 1 to 5, that a trace may have."
+        default=4, ge=1, le=5, description="Lowest relevance to the job, from 1 to 5, that a trace may have."
     )
     min_coherence_score: int = Field(
-        3, ge=1, le=5, description="Lowest coherence, from 1 to 5; a low bar leaves more for the committee to repair."
+        default=3,
+        ge=1,
+        le=5,
+        description="Lowest coherence, from 1 to 5; a low bar leaves more for the committee to repair.",
     )
     num_traces_as_training_base: int = Field(
-        200, ge=0, description="Traces that become training seeds; what is left over is unstructured data."
+        default=200, ge=0, description="Traces that become training seeds; what is left over is unstructured data."
     )
     num_traces_as_testing_base: int = Field(
-        200, ge=0, description="Traces that become test examples, unless a test set is given."
+        default=200, ge=0, description="Traces that become test examples, unless a test set is given."
     )
     min_generated_examples: int = Field(
-        20, ge=0, description="Fewest examples that must come out; fewer stop the run before training on too little."
+        default=20,
+        ge=0,
+        description="Fewest examples that must come out; fewer stop the run before training on too little.",
     )
-    max_unstructured: int = Field(10000, ge=0, description="Most unstructured contexts to take over.")
-    observation_format: ObservationFormat = Field("openai_messages", description="What a line of traces.jsonl holds.")
+    max_unstructured: int = Field(default=10000, ge=0, description="Most unstructured contexts to take over.")
+    observation_format: ObservationFormat = Field(
+        default="openai_messages", description="What a line of traces.jsonl holds."
+    )
     remove_system_prompt_from_traces: bool = Field(
-        True, description="Strip leading system messages: the job description says what they say."
+        default=True, description="Strip leading system messages: the job description says what they say."
     )
     compress_job_description: bool = Field(
-        False, description="Let the teacher shorten a long job description before the traces are scored against it."
+        default=False,
+        description="Let the teacher shorten a long job description before the traces are scored against it.",
     )
     teacher_model_name: TeacherName = Field(
-        "zai.glm-5", description="The model that scores traces and settles what the committee answers."
+        default="zai.glm-5", description="The model that scores traces and settles what the committee answers."
     )
     relabelling_committee_models: list[TeacherName] = Field(
-        [], description="Models that each propose an answer; none leaves it to the trace processing teacher alone."
+        default=[],
+        description="Models that each propose an answer; none leaves it to the trace processing teacher alone.",
     )
     convert_to_single_turn: bool | None = Field(
-        None, description="Of older configurations: true or false overrides what the task says; null follows it."
+        default=None,
+        description="Of older configurations: true or false overrides what the task says; null follows it.",
     )

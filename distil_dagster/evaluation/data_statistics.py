@@ -40,7 +40,7 @@ def split_statistics(
     name: str, examples: Sequence[Example], label: Callable[[Example], str | None], labels: Sequence[str] = ()
 ) -> SplitStatistics:
     """Count a split. Every name in `labels` is listed, also at zero rows; other labels follow as they come."""
-    counts = Counter({known: 0 for known in labels})
+    counts = Counter(dict.fromkeys(labels, 0))
     counts.update(found for example in examples if (found := label(example)) is not None)
     return SplitStatistics(
         name=name,

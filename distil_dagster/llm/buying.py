@@ -45,6 +45,8 @@ class Lane:
     def __init__(self, parallel_requests: int, patience: Patience) -> None:
         self.pacer = Pacer(parallel_requests)
         self.circuit = Circuit(patience)
+        # Twice the limit: while some wait for the disk or after a failure, others keep the route busy.
+        self.workers = 2 * parallel_requests
 
 
 @dataclass
@@ -125,9 +127,7 @@ class Buyer:
         )
         return None
 
-    async def _wait_after(
-        self, outcome: Refusal | Trouble, order: Order, lane: Lane, state: _Try
-    ) -> Failed | None:
+    async def _wait_after(self, outcome: Refusal | Trouble, order: Order, lane: Lane, state: _Try) -> Failed | None:
         """Pause before the next attempt, or give the order up.
 
         A refusal counts as a failed attempt only where nothing else got through: a busy provider is no broken one.

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from distil_dagster.errors import BudgetError
-from distil_dagster.llm.answers import RawAnswer
+from distil_dagster.llm.asking import Asking, Counts, Tally
 from distil_dagster.llm.background import BackgroundLoop
 from distil_dagster.llm.budget import Budget
 from distil_dagster.llm.buying import Buyer, Lane, Order
 from distil_dagster.llm.journal import Journal, SqliteJournal
 from distil_dagster.llm.pacing import Patience
 from distil_dagster.llm.provider import Provider
-from distil_dagster.llm.reading import ToRepair, after_repair, read_answer, repair_request
 from distil_dagster.llm.requests import Answered, Failed, Request, Route
 from distil_dagster.progress import Progress
 
 if TYPE_CHECKING:
     from distil_dagster.config.pipeline import PipelineConfig
-
-_SECONDS_FOR_REQUESTS_IN_FLIGHT = 30.0
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many answers a phase bought, and how many it found in the journal."""
-
-    bought: int
-    from_journal: int
 
 
 class Client:
@@ -60,13 +45,9 @@ class Client:
         self._buyer = Buyer(self._provider, journal, self._budget, self._patience)
         self._lanes: dict[str, Lane] = {}
         self._loop = BackgroundLoop("llm-client")
-        self._bought: Counter[str] = Counter()
-        self._found: Counter[str] = Counter()
-        self._spent: defaultdict[str, float] = defaultdict(float)
+        self._tally = Tally()
 
-    def ask(
-        self, requests: Sequence[Request], phase: str, progress: Progress | None = None
-    ) -> list[Answered | Failed]:
+    def ask(self, requests: Sequence[Request], phase: str, progress: Progress | None = None) -> list[Answered | Failed]:
         """One answer or failure for each request, in their order; `phase` names the purpose in the journal.
 
         Equal requests are sent once. An answer that does not fit its schema is asked for once more.
@@ -78,15 +59,16 @@ class Client:
         orders = [Order.of(request, self._routes(request.model)) for request in requests]
         if not orders:
             return []
-        return self._loop.run(self._ask(orders, phase, progress))
+        asking = Asking(self._buyer, self._journal, self._lane, self._tally, phase, progress)
+        return self._loop.run(asking.run(orders))
 
     def spent_usd(self, phase: str | None = None) -> float:
         """What this client has paid, for one phase or in all, in US dollars."""
-        return sum(self._spent.values()) if phase is None else self._spent.get(phase, 0.0)
+        return self._tally.spent_usd(phase)
 
     def counts(self, phase: str) -> Counts:
         """How many answers this client bought for a phase, and how many it found in the journal."""
-        return Counts(bought=self._bought[phase], from_journal=self._found[phase])
+        return self._tally.counts(phase)
 
     def close(self) -> None:
         """Close connections and journal; answers that are still being stored are stored first."""
@@ -102,28 +84,25 @@ class Client:
     ) -> None:
         self.close()
 
-    async def _ask(self, orders: list[Order], phase: str, progress: Progress | None) -> list[Answered | Failed]:
-        stored = await asyncio.to_thread(self._journal.get_many, [order.key for order in orders])
-        copies = Counter(order.key for order in orders)
-        results: dict[str, Answered | Failed] = {}
+    def _lane(self, name: str) -> Lane:
+        """The lane of that name; one that was given up in an earlier call gets a new chance."""
+        lane = self._lanes.get(name)
+        if lane is None or lane.circuit.error is not None:
+            lane = self._lanes[name] = Lane(self._parallel_requests, self._patience)
+        return lane
 
-        def settle(order: Order, result: Answered | Failed) -> None:
-            results[order.key] = result
-            if progress is not None:
-                progress.advance(copies[order.key])
 
-        unsettled: dict[str, deque[Order]] = defaultdict(deque)
-        for order in {order.key: order for order in orders}.values():
-            reading = self._read_stored(order, stored.get(order.key), phase)
-            if reading is None or isinstance(reading, ToRepair):
-                unsettled[order.lane].append(order)
-            else:
-                settle(order, reading)
+def open_client(config: PipelineConfig, folder: Path) -> Client:
+    """The client of a configuration, with its journal in `folder`/journal.sqlite.
 
-        async def work(queue: deque[Order], lane: Lane) -> None:
-            while queue:
-                order = queue.popleft()
-                settle(order, await self._answer(order, stored.get(order.key), phase, lane))
+    Raises:
+        DistilError: the journal cannot be opened.
+    """
+    from distil_dagster.config.catalogue import route_of
 
-        await self._run_workers(unsettled, work)
-        return _in_order(orders, results)
+    return Client(
+        journal=SqliteJournal(folder / "journal.sqlite"),
+        routes=lambda name: route_of(name, config),
+        parallel_requests=config.base.llm_num_parallel_requests,
+        budget_usd=config.data.budget_usd,
+    )

@@ -158,7 +158,7 @@ class SqliteJournal:
         try:
             with self._connection:
                 self._connection.executemany(_INSERT, [_row(entry) for entry, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
+        except Exception as error:  # whatever it is, those who wait must learn of it
             failure = DistilError(f"{self._path}: answers cannot be stored: {error}")
             for stored in told:
                 stored.set_exception(failure)

@@ -26,9 +26,9 @@ class Patience:
     """How long to hold on to a request that gets no answer; all times in seconds.
 
     A request is sent up to `attempts` times within `deadline_seconds`, each attempt taking up to `attempt_seconds`; the
-    pause between them doubles from `first_delay` to `longest_delay`, with jitter. `stop_after` requests given up with no
-    answer in between end the run; so does a provider that cannot be reached, at once if it never could (after
-    `attempts_before_first_answer`).
+    pause between them doubles from `first_delay` to `longest_delay`, with jitter. `stop_after` requests given up with
+    no answer in between end the run; so does a provider that cannot be reached, after
+    `attempts_before_first_answer` where it never answered.
     """
 
     attempts: int = 8
@@ -189,4 +189,3 @@ class Circuit:
             await asyncio.wait_for(self._opened.wait(), timeout=seconds)
         except TimeoutError:
             return
-

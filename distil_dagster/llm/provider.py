@@ -1,7 +1,7 @@
 """The one module that imports litellm: which endpoint a route means, what its model takes, what it charges.
 
-Providers that speak OpenAI's protocol as it stands get their requests over our own HTTP session, which costs a twentieth
-of the processor time; all others through litellm's own call.
+Providers that speak OpenAI's protocol as it stands get their requests over our own HTTP session, at a twentieth of the
+processor time; all others through litellm's own call.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _model_info(name: str, provider: str, model: str) -> Mapping[str, Any]:
     for candidate, its_provider in ((name, provider), (model, None)):
         try:
             return dict(litellm.get_model_info(candidate, its_provider))
-        except Exception:  # noqa: BLE001, S112 - litellm raises a bare Exception for a model it does not know
+        except Exception:  # noqa: S112 - litellm raises a bare Exception for a model it does not know
             continue
     return {}
 
@@ -245,7 +245,7 @@ async def _send_with_litellm(
         return read_completion(response.model_dump())
     except GarbledAnswer as error:
         return Trouble("server", f"the response cannot be read: {error}")
-    except Exception as error:  # noqa: BLE001 - litellm lets through errors of every provider's library
+    except Exception as error:  # litellm lets through errors of every provider's library
         return _outcome_of(error, seconds)
 
 

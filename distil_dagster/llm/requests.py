@@ -42,13 +42,24 @@ class Route(Protocol):
     """
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """A litellm model string; `{name}` in it stands for the catalogue name."""
+        ...
+
     @property
-    def base_url(self) -> str | None: ...
+    def base_url(self) -> str | None:
+        """The address, where it is not the provider's own."""
+        ...
+
     @property
-    def api_key_env(self) -> str | None: ...
+    def api_key_env(self) -> str | None:
+        """The name of the environment variable that holds the API key."""
+        ...
+
     @property
-    def extra(self) -> Mapping[str, Any]: ...
+    def extra(self) -> Mapping[str, Any]:
+        """Further request parameters and connection settings."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -130,5 +141,5 @@ def canonical_json(value: Any) -> str:
 
 
 def request_key(body: Mapping[str, Any]) -> str:
-    """The SHA-256 of a body's canonical JSON, in hex: equal for equal requests, across runs and versions of this code."""
+    """The SHA-256 of a body's canonical JSON, in hex: equal requests have equal keys, in every run and version."""
     return hashlib.sha256(canonical_json(body).encode("ascii")).hexdigest()

@@ -39,7 +39,9 @@ def response_format(schema: type[BaseModel], name: str = "") -> dict[str, Any]:
     Strict mode wants every object closed and every property required; an object with free keys cannot be said so.
     """
     json_schema = schema.model_json_schema()
-    strict = all([_close(node) for node in _nodes(json_schema)])
+    strict = True
+    for node in _nodes(json_schema):
+        strict = _close(node) and strict
     return {
         "type": "json_schema",
         "json_schema": {"name": name or schema.__name__, "schema": json_schema, "strict": strict},

@@ -12,8 +12,8 @@ MOST_CHARACTERS = 400
 
 
 def compress(call: Call, _knowledge: Knowledge, _chance: Chance) -> dict[str, str]:
-    """The first sentences of the `<task_description>` block, or of the whole prompt where there is none."""
-    text = " ".join((text_block(call.prompt, "task_description") or call.prompt).split())
+    """The first sentences of the `<job>` block, or of the whole prompt where there is none."""
+    text = " ".join((text_block(call.prompt, "job") or call.prompt).split())
     kept = ""
     for sentence in re.split(r"(?<=[.!?]) ", text):
         if kept and len(kept) + len(sentence) > MOST_CHARACTERS:

@@ -1,0 +1,46 @@
+"""One job, opened: its configuration, folder, job description and task, ready for any phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distil_dagster.config.loading import load_config
+from distil_dagster.config.pipeline import PipelineConfig
+from distil_dagster.data.folder import JobFolder
+from distil_dagster.data.job import JobDescription
+from distil_dagster.tasks.base import Task
+from distil_dagster.tasks.registry import task_for
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every phase of one configuration works with."""
+
+    name: str
+    config: PipelineConfig
+    folder: JobFolder
+    description: JobDescription
+    task: Task
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def max_total_length(self) -> int:
+        """The longest input and answer together, in characters."""
+        return self.config.synthgen.validation_max_total_length
+
+
+def open_job(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -> Job:
+    """Open the job of a configuration file; `typed` are keys that a person laid over the file.
+
+    Raises:
+        ConfigError: the configuration has mistakes; carries all of them.
+        DataError: the job description is missing or lacks what the task needs.
+    """
+    loaded = load_config(path, typed or {})
+    folder = JobFolder(loaded.data_folder)
+    description = folder.job_description()
+    task = task_for(loaded.config.base.task, description)
+    return Job(loaded.name, loaded.config, folder, description, task, loaded.warnings)

@@ -1,0 +1,1 @@
+"""How Dagster runs the assets: partitions, resources, storage, executors."""

@@ -1,0 +1,72 @@
+"""What the assets are given: the configuration, the clients of paid answers, and the store of artefacts."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
+from distil_dagster.data.store import ArtefactStore
+from distil_dagster.job import Job, open_job
+from distil_dagster.llm.client import Client, open_client
+from distil_dagster.orchestration.partitions import config_path
+
+CONFIG_KEY = "distil"
+STORE_KEY = "store"
+ROOT_VARIABLE = "DISTIL_ARTEFACTS"
+
+
+class BaseOverrides(Base):
+    """General parameters; the task may be left to the configuration file."""
+
+    task: Task | None = Field(default=None, description="The kind of job; left empty, the configuration file's.")  # type: ignore[assignment]
+
+
+class DistilConfig(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The five sections. What is typed here goes, key by key, before the partition's file; nothing typed means as the file says."""
+
+    base: BaseOverrides | None = Field(default=None, description="Which task, which models, and general parameters.")
+    tuning: Tuning | None = Field(default=None, description="How the student is trained, by SFT and by RLVR.")
+    evaluation: Evaluation | None = Field(default=None, description="How teacher and student are evaluated.")
+    synthgen: Synthgen | None = Field(default=None, description="How synthetic examples are generated and checked.")
+    trace_processing: TraceProcessing | None = Field(default=None, description="How traces become labelled examples.")
+
+    _typed: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Remember what the person typed: the fields above also hold defaults."""
+        run_config = context.run.run_config if context.run else {}
+        typed = run_config.get("resources", {}).get(CONFIG_KEY, {}).get("config") or {}
+        self._typed = {section: keys for section, keys in typed.items() if keys}
+
+    def job(self, partition: str) -> Job:
+        """The job of a partition, under what was typed.
+
+        Raises:
+            ConfigError: the configuration has mistakes.
+            DataError: the job description is missing or lacks what the task needs.
+        """
+        return open_job(config_path(partition), self._typed)
+
+
+class Store(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The artefacts and the journal of answers, under one root folder."""
+
+    root: str = Field(description="The folder that holds artefacts and journal.")
+
+    @property
+    def artefacts(self) -> ArtefactStore:
+        """The artefacts."""
+        return ArtefactStore(Path(self.root).resolve())
+
+    def client(self, job: Job) -> Client:
+        """A client of paid answers, to be closed after use; all jobs under one root share its journal."""
+        self.artefacts.root.mkdir(parents=True, exist_ok=True)
+        return open_client(job.config, self.artefacts.root)
+
+
+def default_root() -> str:
+    """What `DISTIL_ARTEFACTS` names, else `artefacts` in the working directory."""
+    return os.environ.get(ROOT_VARIABLE, "artefacts")
