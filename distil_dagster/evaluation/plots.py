@@ -78,13 +78,16 @@ def confusion_picture(report: ClassificationReport, palette: Palette) -> bytes:
 
 def chart_picture(chart: Chart, palette: Palette) -> bytes:
     """Curves over training steps as PNG."""
-    figure, axes = _figure(7.4, 3.1, palette)
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure(6.4, 3.4, palette)
     for curve, colour in zip(chart.curves, _repeated(palette.curves, len(chart.curves)), strict=True):
         steps, values = [step for step, _ in curve.points], [value for _, value in curve.points]
         marker = "o" if len(steps) < 25 else None
         axes.plot(steps, values, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=curve.label)
     axes.set_xlabel("step", color=palette.muted, fontsize=9)
     axes.set_ylabel(chart.y_label, color=palette.muted, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=palette.line, linewidth=0.8)
     axes.set_axisbelow(True)
     if len(chart.curves) > 1:

@@ -52,6 +52,13 @@ class Comparison:
     worse: int
     test: Literal["mcnemar", "paired_bootstrap"]
 
+    @property
+    def direction(self) -> Literal["up", "down", "unclear"]:
+        """Where the whole interval lies: above zero, below it, or on both sides."""
+        if self.interval.low > 0:
+            return "up"
+        return "down" if self.interval.high < 0 else "unclear"
+
 
 def estimate(scores: Sequence[float | None], binary: bool, seed: int = 0) -> Estimate:
     """The mean and its 95% interval: Wilson's for scores of 0 and 1, the percentile bootstrap's for others.

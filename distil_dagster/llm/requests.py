@@ -143,3 +143,8 @@ def canonical_json(value: Any) -> str:
 def request_key(body: Mapping[str, Any]) -> str:
     """The SHA-256 of a body's canonical JSON, in hex: equal requests have equal keys, in every run and version."""
     return hashlib.sha256(canonical_json(body).encode("ascii")).hexdigest()
+
+
+def answer_text(outcome: Answered) -> str:
+    """The field `answer` of a structured reply, or the whole text of a free one."""
+    return str(getattr(outcome.parsed, "answer", outcome.text))

@@ -13,8 +13,8 @@ Fault = Literal["refuse", "fail", "hang", "cut", "garble"]
 class Faults:
     """Shares of requests, 0 to 1, that meet each fault; the rest is answered in full.
 
-    `refuse` is a 429 with Retry-After, `fail` a 500, `hang` no answer until the client leaves, `cut` an answer that stops
-    in the middle with finish_reason "length", `garble` an answer that is not valid JSON.
+    `refuse` is a 429 with Retry-After, `fail` a 500, `hang` no answer until the client leaves, `cut` an answer that
+    stops in the middle with finish_reason "length", `garble` an answer that is not valid JSON.
     """
 
     refuse: float = 0.0

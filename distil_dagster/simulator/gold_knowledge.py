@@ -48,8 +48,8 @@ class GoldTrace:
 class GoldKnowledge:
     """Answers, scores and new examples out of gold files.
 
-    New examples are rewordings of the training questions and of the traces' questions, never of the test file's. Where a
-    folder has no test file, the traces that become the test set are among them: figures are then flattering.
+    New examples are rewordings of the training questions and of the traces' questions, never of the test file's. Where
+    a folder has no test file, the traces that become the test set are among them: figures are then flattering.
     """
 
     def __init__(
@@ -73,7 +73,9 @@ class GoldKnowledge:
         """
         logged, gold = _lines(folder / TRACES_FILE), _lines(folder / GOLD_FILE)
         if len(logged) != len(gold):
-            raise DataError(f"{folder}: {TRACES_FILE} has {len(logged)} lines, {GOLD_FILE} {len(gold)}; they must align")
+            raise DataError(
+                f"{folder}: {TRACES_FILE} has {len(logged)} lines, {GOLD_FILE} {len(gold)}; they must align"
+            )
         traces = [_gold_trace(trace, known) for trace, known in zip(logged, gold, strict=True)]
         return cls(traces, _pairs(folder / TRAIN_FILE), _pairs(folder / TEST_FILE))
 
@@ -107,7 +109,7 @@ class GoldKnowledge:
     def generate(
         self, class_name: str, count: int, random: Random, exemplars: Sequence[QuestionAnswer]
     ) -> list[QuestionAnswer]:
-        """Rewordings of the class's known questions other than the exemplars, each of another question while they last."""
+        """Rewordings of the class's known questions that are no exemplars, each of another one while they last."""
         shown = {normalised(exemplar.question) for exemplar in exemplars}
         pool = self._pool.get(class_name, ())
         unseen = [question for question in pool if normalised(question) not in shown] or list(pool)

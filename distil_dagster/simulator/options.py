@@ -14,16 +14,16 @@ from distil_dagster.simulator.faults import Faults
 class Options:
     """Behaviour of the simulated provider.
 
-    `error_rate` is the share of wrong answers, `error_rates` the same for models by name. `latency` and `retry_after` are
-    in seconds. At most `slots` requests are served at once, the next is refused with 429; `None` serves all.
-    `stats_file` receives the counts, as JSON, after every change.
+    `error_rate` is the share of wrong answers, `error_rates` the same for models by name. `latency` and
+    `retry_after` are in seconds. At most `slots` requests are served at once, the next is refused with 429; `None` serves
+    all. `stats_file` receives the counts, as JSON, after every change.
     """
 
     seed: int = 123
     error_rate: float = 0.0
     error_rates: Mapping[str, float] = field(default_factory=dict)
     latency: float = 0.0
-    faults: Faults = Faults()
+    faults: Faults = field(default_factory=Faults)
     retry_after: float = 1.0
     slots: int | None = None
     stats_file: Path | None = None
@@ -35,10 +35,14 @@ class Options:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Give `parser` the folder, the address and every option of the simulated provider."""
-    parser.add_argument("--case", type=Path, required=True, help="folder with rules.yaml, or with traces and gold.jsonl")
+    parser.add_argument(
+        "--case", type=Path, required=True, help="folder with rules.yaml, or with traces and gold.jsonl"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8199, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=Options.seed, help="seed of errors and faults (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=Options.seed, help="seed of errors and faults (default: %(default)s)"
+    )
     parser.add_argument(
         "--error-rate",
         type=_error_rate,
@@ -50,7 +54,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer (default: %(default)s)")
     for fault in fields(Faults):
         parser.add_argument(f"--{fault.name}-rate", type=_share, default=0.0, help=f"share of requests to {fault.name}")
-    parser.add_argument("--retry-after", type=float, default=1.0, help="seconds that a refusal names (default: %(default)s)")
+    parser.add_argument(
+        "--retry-after", type=float, default=1.0, help="seconds that a refusal names (default: %(default)s)"
+    )
     parser.add_argument("--slots", type=int, default=None, help="requests served at once (default: no limit)")
     parser.add_argument("--stats-file", type=Path, default=None, help="JSON file that always holds the counts")
 

@@ -139,7 +139,9 @@ async def _listen(provider: Provider, host: str, port: int) -> tuple[web.AppRunn
         await web.TCPSite(runner, host, port, backlog=1024).start()
     except OSError as error:
         await runner.cleanup()
-        raise DistilError(f"the simulator cannot listen on {host}:{port}: {error.strerror}; choose another port") from None
+        raise DistilError(
+            f"the simulator cannot listen on {host}:{port}: {error.strerror}; choose another port"
+        ) from None
     return runner, runner.addresses[0][1]
 
 

@@ -15,7 +15,7 @@ from distil_dagster.data.files import kept_aside
 from distil_dagster.data.messages import Frozen, Message, as_openai
 from distil_dagster.errors import DataError
 from distil_dagster.llm.client import Client
-from distil_dagster.llm.requests import Answered, Failed, Request
+from distil_dagster.llm.requests import Answered, Failed, Request, answer_text
 from distil_dagster.progress import Progress
 from distil_dagster.prompts import render
 from distil_dagster.tasks.base import Invalid, Task
@@ -173,11 +173,6 @@ def _read_vote(model: str, outcome: Answered | Failed, task: Task) -> Vote:
         return Vote(model=model, answer="", problem=f"{outcome.reason}: {outcome.detail}", request_key=outcome.key)
     parsed = task.parse_prediction(answer_text(outcome))
     return Vote(model=model, answer=parsed.text, problem=parsed.problem, request_key=outcome.key)
-
-
-def answer_text(outcome: Answered) -> str:
-    """The answer in a structured reply, or the whole text of a free one."""
-    return str(getattr(outcome.parsed, "answer", outcome.text))
 
 
 def _decide(drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, client: Client) -> None:

@@ -18,6 +18,8 @@ from distil_dagster.simulator.roles.scoring import score
 
 Role = Callable[[Call, Knowledge, Chance], dict[str, Any] | str]
 
+__all__ = ["ROLES", "Chance", "play"]
+
 ROLES: Mapping[str, Role] = {
     "trace_scores": score,
     "compressed_job_description": compress,

@@ -12,7 +12,7 @@ from distil_dagster.simulator.roles.chance import Chance
 def generate(call: Call, knowledge: Knowledge, chance: Chance) -> dict[str, Any]:
     """As many examples as `<count>` asks for, all labelled `<class>`.
 
-    An error is an example whose question belongs to another class, as a model errs that misreads the class it writes for.
+    An error is an example whose question belongs to another class, as of a model that misreads what it is to write.
     """
     class_name = text_block(call.prompt, "class") or chance.random.choice(knowledge.classes)
     exemplars = _exemplars(call)

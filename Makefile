@@ -1,0 +1,43 @@
+# The two commands of the README, `make quickstart` and `make test`, and what they are made of.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+export LITELLM_LOCAL_MODEL_COST_MAP ?= True
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: install quickstart test check dev clean
+
+install: $(VENV)/installed
+
+# torch goes first and by itself: resolved together with the rest, it would come as a CUDA build of several gigabytes.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	mkdir -p $(DAGSTER_HOME)
+	cp dagster.yaml $@
+
+home: $(DAGSTER_HOME)/dagster.yaml
+.PHONY: home
+
+quickstart: install home
+	$(BIN)/distil-dagster quickstart
+
+test: install home check
+	$(BIN)/pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+dev: install home
+	$(BIN)/dagster dev --workspace workspace.yaml
+
+clean:
+	rm -rf $(VENV) .dagster artefacts

@@ -1,0 +1,125 @@
+"""Assets of data: seed_data and synthetic_dataset."""
+
+from collections import Counter
+
+import dagster as dg
+
+from distil_dagster.assets import metadata as show
+from distil_dagster.orchestration.executors import ON_CPU
+from distil_dagster.orchestration.partitions import configs
+from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.synthesis import loop
+from distil_dagster.synthesis.loop import generate
+from distil_dagster.synthesis.rows import SyntheticDataset
+from distil_dagster.traces.ingest import Traces, input_key
+from distil_dagster.traces.relabel import RelabelledTraces
+from distil_dagster.traces.seeds import SeedData, build_seed_data
+
+GROUP = "data"
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"parquet"}, op_tags=ON_CPU)
+def seed_data(
+    context: dg.AssetExecutionContext, distil: DistilConfig, traces: Traces, relabelled_traces: RelabelledTraces
+) -> dg.MaterializeResult[SeedData]:
+    """Labelled train and test examples and unlabelled texts, from traces, from the folder's own files, or from both."""
+    job = distil.job(context.partition_key)
+    seeds = build_seed_data(
+        job.folder,
+        traces,
+        relabelled_traces,
+        job.task,
+        job.config.trace_processing,
+        max_total_length=job.max_total_length,
+    )
+    return dg.MaterializeResult(
+        value=seeds,
+        metadata={
+            "dagster/row_count": len(seeds.train) + len(seeds.test),
+            "train": len(seeds.train),
+            "test": len(seeds.test),
+            "unstructured": len(seeds.unstructured),
+            "set_aside": len(seeds.set_aside),
+            "set_aside_by_reason": show.reasons(seeds.set_aside),
+            "train_by_class": show.labels(job.task, seeds.train),
+            "test_by_class": show.labels(job.task, seeds.test),
+            "train_rows": show.samples(job.task, seeds.train),
+            "seed_warnings": dg.MetadataValue.md("\n".join(f"- {warning}" for warning in seeds.warnings) or "none"),
+            **show.settings(job, "base"),
+        },
+    )
+
+
+@dg.asset_check(asset=seed_data, blocking=True)
+def train_and_test_are_apart(seed_data: SeedData) -> dg.AssetCheckResult:
+    """No question of the test set stands in the training seeds."""
+    tested = {input_key(example.prompt) for example in seed_data.test}
+    shared = [example.source for example in seed_data.train if input_key(example.prompt) in tested]
+    return dg.AssetCheckResult(passed=not shared, metadata={"shared_rows": ", ".join(shared) or "none"})
+
+
+@dg.asset_check(asset=seed_data)
+def class_coverage(
+    context: dg.AssetCheckExecutionContext, distil: DistilConfig, seed_data: SeedData
+) -> dg.AssetCheckResult:
+    """Every class (or tool) of the job description occurs in the training seeds and in the test set."""
+    task = distil.job(context.partition_key).task
+    missing = {
+        part: [label for label in task.labels if not counts[label]]
+        for part, counts in (
+            ("train", Counter(task.label(example) for example in seed_data.train)),
+            ("test", Counter(task.label(example) for example in seed_data.test)),
+        )
+    }
+    return dg.AssetCheckResult(
+        passed=not any(missing.values()), severity=dg.AssetCheckSeverity.WARN, metadata={"missing": missing}
+    )
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+def synthetic_dataset(
+    context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, seed_data: SeedData
+) -> dg.MaterializeResult[SyntheticDataset]:
+    """Examples that the teacher wrote and the validation accepted, and those rejected, each with its provenance."""
+    job = distil.job(context.partition_key)
+    base = job.config.base
+    with store.client(job) as client:
+        dataset = generate(
+            seed_data,
+            job.task,
+            job.description,
+            job.config.synthgen,
+            client,
+            teacher=base.teacher_model_name,
+            seed=base.random_seed,
+        )
+        bought = show.spend(client, loop.PHASE)
+    examples = [row.as_example() for row in dataset.accepted]
+    return dg.MaterializeResult(
+        value=dataset,
+        metadata={
+            "dagster/row_count": len(dataset.accepted),
+            "target": dataset.target,
+            "iterations": dataset.iterations,
+            "rejected": len(dataset.rejected),
+            "rejected_by_reason": show.table(
+                [{"reason": reason, "rows": count} for reason, count in dataset.rejections().items()]
+            ),
+            "rows_by_class": show.labels(job.task, examples),
+            "rows": show.samples(job.task, examples),
+            "stopped": dataset.stopped or "the target was reached",
+            **bought,
+            **show.settings(job, "base", "synthgen"),
+        },
+    )
+
+
+@dg.asset_check(asset=synthetic_dataset)
+def target_reached(synthetic_dataset: SyntheticDataset) -> dg.AssetCheckResult:
+    """Generation reached its target."""
+    return dg.AssetCheckResult(
+        passed=not synthetic_dataset.stopped,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=synthetic_dataset.stopped or None,
+        metadata={"accepted": len(synthetic_dataset.accepted), "target": synthetic_dataset.target},
+    )

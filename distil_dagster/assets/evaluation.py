@@ -1,0 +1,151 @@
+"""Assets of evaluation: teacher_evaluation, eval_report, leaderboard."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from distil_dagster.assets import metadata as show
+from distil_dagster.assets.training import Adapter, predict
+from distil_dagster.evaluation import teacher as teacher_phase
+from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation
+from distil_dagster.evaluation.building import (
+    Facts,
+    evaluate_teacher,
+    original_predictions,
+    score_student,
+    write_evaluation,
+)
+from distil_dagster.evaluation.judging import PHASE as JUDGING
+from distil_dagster.orchestration.executors import GPU_POOL, ON_CPU, ON_GPU
+from distil_dagster.orchestration.partitions import configs
+from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.synthesis.rows import SyntheticDataset
+from distil_dagster.traces.ingest import Traces
+from distil_dagster.traces.relabel import RelabelledTraces
+from distil_dagster.traces.relevance import FilteredTraces
+from distil_dagster.traces.seeds import SeedData
+
+GROUP = "evaluation"
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+def teacher_evaluation(
+    context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, seed_data: SeedData
+) -> dg.MaterializeResult[TeacherEvaluation]:
+    """The teacher's answers to the test rows, scored, and whether it is good enough to teach."""
+    job = distil.job(context.partition_key)
+    with store.client(job) as client:
+        result = evaluate_teacher(job, seed_data, client)
+        bought = show.spend(client, teacher_phase.PHASE) | {"judging_spend_usd": client.spent_usd(JUDGING)}
+    return dg.MaterializeResult(
+        value=result,
+        metadata={
+            "dagster/row_count": len(result.rows),
+            "verdict": result.verdict,
+            "why": result.sentence,
+            result.metric: result.score,
+            "without_answer": result.failures,
+            "mistakes": show.table(
+                {"question": row.question, "right answer": row.answer, "teacher": row.prediction or row.raw}
+                for row in result.rows
+                if row.prediction != row.answer
+            ),
+            **bought,
+            **show.settings(job, "base", "evaluation"),
+        },
+    )
+
+
+@dg.asset_check(asset=teacher_evaluation)
+def teacher_verdict(teacher_evaluation: TeacherEvaluation) -> dg.AssetCheckResult:
+    """The teacher is good enough to teach (PROCEED)."""
+    return dg.AssetCheckResult(
+        passed=teacher_evaluation.verdict == "PROCEED",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=teacher_evaluation.sentence,
+        metadata={"verdict": teacher_evaluation.verdict, "score": teacher_evaluation.score},
+    )
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"html"}, op_tags=ON_GPU, pool=GPU_POOL)
+def eval_report(
+    context: dg.AssetExecutionContext,
+    distil: DistilConfig,
+    store: Store,
+    traces: Traces,
+    filtered_traces: FilteredTraces,
+    relabelled_traces: RelabelledTraces,
+    seed_data: SeedData,
+    synthetic_dataset: SyntheticDataset,
+    teacher_evaluation: TeacherEvaluation,
+    sft_adapter: Adapter,
+    rlvr_adapter: Adapter,
+) -> dg.MaterializeResult[EvalReport]:
+    """Original model, teacher, base and tuned student on the same rows: metrics, paired statistics, verdict, report."""
+    job = distil.job(context.partition_key)
+    work = store.artefacts.work_folder("eval_report", context.partition_key)
+    texts = {"base": predict(context, job, sft_adapter.base_model, work / "base", seed_data.test)}
+    for adapter in {adapter.stage: adapter for adapter in (sft_adapter, rlvr_adapter)}.values():
+        texts[adapter.stage] = predict(context, job, adapter, work / adapter.stage, seed_data.test)
+    facts = Facts(traces, filtered_traces, relabelled_traces, seed_data, synthetic_dataset, sft_adapter.curve)
+    with store.client(job) as client:
+        models = [
+            *original_predictions(job, seed_data, client),
+            teacher_evaluation.predictions(),
+            *(score_student(job, role, text, seed_data, client) for role, text in texts.items()),
+        ]
+        report = write_evaluation(job, models, facts, client, work / "report")
+        bought = show.spend(client, JUDGING)
+    return dg.MaterializeResult(value=report, metadata={**_report_metadata(report), **bought, **show.settings(job, "evaluation")})
+
+
+@dg.asset_check(asset=eval_report)
+def student_not_below_original(eval_report: EvalReport) -> dg.AssetCheckResult:
+    """The tuned student does no worse than the original model whose traces it learned from."""
+    student, original = eval_report.tuned, eval_report.mean("original")
+    if original is None or student is None:
+        return dg.AssetCheckResult(
+            passed=True, description="the test set was given, so the original model has no answers to it"
+        )
+    return dg.AssetCheckResult(
+        passed=student >= original,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{eval_report.primary_metric}: student {student:.3f}, original model {original:.3f}",
+        metadata={"student": student, "original": original},
+    )
+
+
+@dg.asset(group_name=GROUP, kinds={"markdown"}, op_tags=ON_CPU, deps=[eval_report])
+def leaderboard(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+    """All configurations that have a report, best student first."""
+    done = context.instance.get_materialized_partitions(dg.AssetKey("eval_report"))
+    reports = {name: store.artefacts.load("eval_report", name, EvalReport) for name in sorted(done)}
+    ranked = sorted(reports.items(), key=lambda item: -(item[1].tuned or 0.0))
+    rows = [
+        {
+            "configuration": name,
+            "metric": report.primary_metric,
+            "original": report.mean("original"),
+            "teacher": report.mean("teacher"),
+            "base": report.mean("base"),
+            "tuned": report.tuned,
+            "verdict": report.verdict,
+        }
+        for name, report in ranked
+    ]
+    return dg.MaterializeResult(metadata={"configurations": len(rows), "leaderboard": show.table(rows, limit=200)})
+
+
+def _report_metadata(report: EvalReport) -> show.Metadata:
+    pictures = [path for path in (report.report / "confusion.png",) if path.exists()]
+    return {
+        "verdict": report.verdict,
+        "why": report.sentence,
+        "models": show.table(
+            {"model": row.title, "name": row.model, **{metric: row.means.get(metric) for metric in report.metrics}}
+            for row in report.summary
+        ),
+        **{f"{row.role}/{report.primary_metric}": row.means.get(report.primary_metric, 0.0) for row in report.summary},
+        **{f"picture/{path.stem}": show.picture(path) for path in pictures},
+        "report_file": dg.MetadataValue.path(str(Path(report.report) / "report.html")),
+    }

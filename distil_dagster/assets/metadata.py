@@ -1,0 +1,67 @@
+"""What people see of an artefact in the Dagster UI: counts, tables, the settings in force."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from distil_dagster.config.pipeline import effective
+from distil_dagster.data.examples import Example, SetAside
+from distil_dagster.data.tables import preview
+from distil_dagster.job import Job
+from distil_dagster.llm.client import Client
+from distil_dagster.tasks.base import Task
+
+Metadata = dict[str, Any]
+
+
+def settings(job: Job, *sections: str) -> Metadata:
+    """The effective settings of the sections that shaped an artefact, and what the configuration warns of."""
+    values = effective(job.config)
+    shown: Metadata = {f"settings/{section}": dg.MetadataValue.json(values[section]) for section in sections}
+    if job.warnings:
+        shown["warnings"] = dg.MetadataValue.md("\n".join(f"- {warning}" for warning in job.warnings))
+    return shown
+
+
+def spend(client: Client, phase: str) -> Metadata:
+    """What a phase bought and what it found in the journal."""
+    counts = client.counts(phase)
+    return {
+        "spend_usd": round(client.spent_usd(phase), 6),
+        "answers_bought": counts.bought,
+        "answers_from_journal": counts.from_journal,
+    }
+
+
+def table(rows: Iterable[Mapping[str, object]], limit: int = 10) -> dg.MarkdownMetadataValue:
+    """The first rows as a Markdown table."""
+    return dg.MetadataValue.md(preview(list(rows), limit))
+
+
+def reasons(rows: Sequence[SetAside]) -> dg.MarkdownMetadataValue:
+    """How many rows were set aside for each reason."""
+    counts = Counter(row.reason for row in rows).most_common()
+    return table([{"reason": reason, "rows": count} for reason, count in counts], limit=50)
+
+
+def labels(task: Task, examples: Sequence[Example]) -> dg.MarkdownMetadataValue:
+    """How many examples there are of each class."""
+    counts = Counter(task.label(example) for example in examples)
+    return table([{"class": label, "rows": counts[label]} for label in task.labels], limit=200)
+
+
+def samples(task: Task, examples: Sequence[Example], limit: int = 8) -> dg.MarkdownMetadataValue:
+    """The first examples, question and answer."""
+    return table(
+        {"question": example.question, "answer": example.answer, "source": example.source} for example in examples[:limit]
+    )
+
+
+def picture(path: Path) -> dg.MarkdownMetadataValue:
+    """A PNG file, shown in the UI itself."""
+    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{encoded})")

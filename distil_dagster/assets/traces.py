@@ -1,0 +1,144 @@
+"""Assets of trace processing: traces, filtered_traces, relabelled_traces."""
+
+import dagster as dg
+
+from distil_dagster.assets import metadata as show
+from distil_dagster.errors import DataError
+from distil_dagster.orchestration.executors import ON_CPU
+from distil_dagster.orchestration.partitions import configs
+from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.traces import relabel, relevance
+from distil_dagster.traces.ingest import Traces, empty_traces, ingest_traces
+from distil_dagster.traces.relabel import RelabelledTraces, relabel_traces, require_minimum, seed_counts
+from distil_dagster.traces.relevance import FilteredTraces, filter_traces
+
+GROUP = "traces"
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"jsonl"}, op_tags=ON_CPU)
+def traces(context: dg.AssetExecutionContext, distil: DistilConfig) -> dg.MaterializeResult[Traces]:
+    """Logged conversations, normalised and deduplicated, each drawn as a training seed, a test seed or unlabelled text."""
+    job = distil.job(context.partition_key)
+    test = job.folder.test()
+    path = job.folder.traces
+    found = empty_traces(f"{job.folder.path} has no traces.jsonl: the folder's own train and test files are used")
+    if path is not None:
+        found = ingest_traces(
+            path,
+            job.task,
+            job.config.trace_processing,
+            max_total_length=job.max_total_length,
+            seed=job.config.base.random_seed,
+            held_out_questions=None if test is None else [example.question for example in test.examples],
+        )
+    return dg.MaterializeResult(
+        value=found,
+        metadata={
+            "dagster/row_count": len(found.rows),
+            "lines": found.lines,
+            "train_seeds": len(found.part("train")),
+            "test_seeds": len(found.part("test")),
+            "unstructured": len(found.part("unstructured")),
+            "set_aside": len(found.set_aside),
+            "set_aside_by_reason": show.reasons(found.set_aside),
+            "note": found.note or "every line of the file is in one part or set aside",
+            **show.settings(job, "base", "trace_processing"),
+        },
+    )
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+def filtered_traces(
+    context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, traces: Traces
+) -> dg.MaterializeResult[FilteredTraces]:
+    """Seed traces scored by the trace teacher for relevance and coherence; the low ones dropped with the reason."""
+    job = distil.job(context.partition_key)
+    with store.client(job) as client:
+        filtered = filter_traces(traces, job.task, job.description, job.config.trace_processing, client)
+        bought = show.spend(client, relevance.PHASE)
+    dropped = [row for row in filtered.rows if not row.kept]
+    return dg.MaterializeResult(
+        value=filtered,
+        metadata={
+            "dagster/row_count": len(filtered.rows) - len(dropped),
+            "scored": len(filtered.rows),
+            "dropped": len(dropped),
+            "dropped_traces": show.table(
+                {
+                    "line": row.line,
+                    "reason": row.reason,
+                    "relevance": row.relevance,
+                    "coherence": row.coherence,
+                    "text": " / ".join(message.content for message in row.messages),
+                    "explanation": row.explanation,
+                }
+                for row in dropped
+            ),
+            "note": filtered.note,
+            **bought,
+            **show.settings(job, "trace_processing"),
+        },
+    )
+
+
+@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+def relabelled_traces(
+    context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, filtered_traces: FilteredTraces
+) -> dg.MaterializeResult[RelabelledTraces]:
+    """Examples with the committee's votes, the trace teacher's decision, and the answer that was logged."""
+    job = distil.job(context.partition_key)
+    trace_settings = job.config.trace_processing
+    with store.client(job) as client:
+        relabelled = relabel_traces(
+            filtered_traces, job.task, trace_settings, client, max_total_length=job.max_total_length
+        )
+        bought = show.spend(client, relabel.PHASE)
+    changed = [row for row in relabelled.rows if row.answer != row.logged_answer]
+    return dg.MaterializeResult(
+        value=relabelled,
+        metadata={
+            "dagster/row_count": len(relabelled.rows),
+            "changed": len(changed),
+            "decided_by_aggregator": sum(row.decided_by == "aggregator" for row in relabelled.rows),
+            "dropped": len(relabelled.dropped),
+            "dropped_by_reason": show.reasons(relabelled.dropped),
+            "seed_counts": dg.MetadataValue.json(seed_counts(filtered_traces)),
+            "changed_examples": show.table(
+                {
+                    "line": row.line,
+                    "question": row.as_example().question,
+                    "logged": row.logged_answer,
+                    "now": row.answer,
+                    "decided by": row.decided_by,
+                    "votes": ", ".join(vote.answer or vote.problem for vote in row.votes),
+                }
+                for row in changed
+            ),
+            "note": relabelled.note,
+            **bought,
+            **show.settings(job, "trace_processing"),
+        },
+    )
+
+
+@dg.asset_check(asset=relabelled_traces, blocking=True)
+def min_generated_examples(
+    context: dg.AssetCheckExecutionContext,
+    distil: DistilConfig,
+    filtered_traces: FilteredTraces,
+    relabelled_traces: RelabelledTraces,
+) -> dg.AssetCheckResult:
+    """Trace processing made at least `min_generated_examples` for each part that it was to make."""
+    minimum = distil.job(context.partition_key).config.trace_processing.min_generated_examples
+    try:
+        require_minimum(relabelled_traces, seed_counts(filtered_traces), minimum)
+    except DataError as error:
+        return dg.AssetCheckResult(passed=False, description=str(error), metadata={"minimum": minimum})
+    return dg.AssetCheckResult(
+        passed=True,
+        metadata={
+            "minimum": minimum,
+            "train": relabelled_traces.count("train"),
+            "test": relabelled_traces.count("test"),
+        },
+    )

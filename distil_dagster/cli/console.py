@@ -1,0 +1,109 @@
+"""What a run shows on the terminal: which asset is being made, steady lines from the phases, and the table at the end."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from distil_dagster.progress import clock
+
+if TYPE_CHECKING:
+    from dagster import EventLogEntry
+
+    from distil_dagster.evaluation.artefacts import EvalReport
+
+
+class RunConsole:
+    """Lines on standard output, in colour where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._started: dict[str, float] = {}
+
+    def notice(self, text: str) -> None:
+        """Something that the reader must know."""
+        self._console.print(text, style="bold yellow", markup=False)
+
+    def warn(self, text: str) -> None:
+        """Something that may be a mistake."""
+        self._console.print(f"warning: {text}", style="yellow", markup=False)
+
+    def line(self, text: str) -> None:
+        """A line of progress."""
+        self._console.print(f"    {text}", style="dim", markup=False)
+
+    def show_event(self, entry: "EventLogEntry", _cursor: str = "") -> None:
+        """An event of the run: a step that starts, ends or fails, a check that fails."""
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            return
+        step = event.step_key
+        if event.event_type_value == "STEP_START":
+            self._started[step] = time.monotonic()
+            self._console.print(f"[bold]{step}[/bold]")
+        elif event.event_type_value == "STEP_SUCCESS":
+            elapsed = time.monotonic() - self._started.get(step, time.monotonic())
+            self._console.print(f"  [green]done[/green] in {clock(elapsed)}")
+        elif event.event_type_value == "STEP_FAILURE":
+            self._console.print("  [bold red]failed[/bold red]")
+            self._console.print(_cause(event.step_failure_data.error), style="red", markup=False)
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                self.warn(f"{check.check_name}: {check.description or 'did not pass'}")
+
+    def finished(self, succeeded: bool, seconds: float) -> None:
+        """The end of the run."""
+        outcome = "[green]finished[/green]" if succeeded else "[bold red]failed[/bold red]"
+        self._console.print(f"Run {outcome} in {clock(seconds)}")
+
+    def report(self, report: "EvalReport") -> None:
+        """The table of all models and where the report lies."""
+        table = Table(title=f"{report.title}: {report.verdict}")
+        table.add_column("model")
+        for metric in report.metrics:
+            table.add_column(metric, justify="right")
+        for row in report.summary:
+            scores = [row.means.get(metric) for metric in report.metrics]
+            table.add_row(row.title, *("–" if score is None else f"{score:.3f}" for score in scores))
+        self._console.print(table)
+        self._console.print(report.sentence, markup=False)
+        for notice in report.notices:
+            self.notice(notice)
+        self._console.print(f"Report: {report.report / 'report.html'}", markup=False)
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: RunConsole) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.line(record.getMessage())
+
+
+@contextmanager
+def log_to_terminal(console: RunConsole) -> Iterator[None]:
+    """Show what the package logs for the time of a run."""
+    logger = logging.getLogger("distil_dagster")
+    handler, level, propagate = _ConsoleHandler(console), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def _cause(error: object) -> str:
+    """The innermost cause of a step's failure, as its own message says it; the rest is in Dagster's log."""
+    while getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]
+    return str(getattr(error, "message", error)).strip()

@@ -1,0 +1,132 @@
+"""Reads the command line and turns errors into exit codes: 2 for a configuration with mistakes, 1 for a run that failed."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from distil_dagster.errors import ConfigError, DistilError, Problem
+
+FAILED = 1
+BAD_CONFIG = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        count = len(error.problems)
+        print(f"{count} {'mistake' if count == 1 else 'mistakes'}; nothing was run", file=sys.stderr)
+        return BAD_CONFIG
+    except DistilError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="distil-dagster", description="From production traces to a small language model that does the job."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    validate = commands.add_parser("validate", help="check configuration files and name every mistake")
+    validate.add_argument("config", nargs="+", type=Path, metavar="FILE")
+    validate.set_defaults(command=_validate)
+
+    run = commands.add_parser("run", help="materialize the assets of a configuration, with live progress")
+    run.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    run.add_argument("--select", metavar="ASSETS", help="assets to materialize, e.g. synthetic_dataset or 'sft_adapter+'")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting that goes before the file's"
+    )
+    run.add_argument(
+        "--simulated-teacher",
+        type=Path,
+        metavar="FOLDER",
+        help="let a simulator that knows the answers of this folder play all teachers, without any key",
+    )
+    run.set_defaults(command=_run)
+
+    report = commands.add_parser("report", help="show the latest report of a configuration")
+    report.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    report.set_defaults(command=_report)
+
+    simulate = commands.add_parser("simulate", help="serve an OpenAI-compatible simulated teacher for a folder")
+    from distil_dagster.simulator.options import add_arguments
+
+    add_arguments(simulate)
+    simulate.set_defaults(command=_simulate)
+    return parser
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from distil_dagster.config.loading import load_config
+
+    problems: list[Problem] = []
+    for path in options.config:
+        try:
+            loaded = load_config(path)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        for warning in loaded.warnings:
+            print(f"warning: {warning}")
+        print(f"{path}: {loaded.config.base.task}, ready to run")
+    if problems:
+        raise ConfigError(problems)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.running import run
+
+    return run(options.config, typed_settings(options.set), options.select, options.simulated_teacher)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.running import show_report
+
+    return show_report(options.config)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from distil_dagster.simulator.options import options_from
+    from distil_dagster.simulator.server import serve
+
+    serve(options.case, options.host, options.port, options_from(options))
+    return 0
+
+
+def typed_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`["tuning.lora_r=8"]` as `{"tuning": {"lora_r": 8}}`; values are read as YAML.
+
+    Raises:
+        ConfigError: carries every setting that does not have the form `section.key=value`.
+    """
+    typed: dict[str, dict[str, Any]] = {}
+    problems = []
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        section, dot, key = name.partition(".")
+        if not (equals and dot and section and key):
+            problems.append(Problem("--set", None, setting, "must have the form section.key=value"))
+            continue
+        try:
+            typed.setdefault(section, {})[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            problems.append(Problem("--set", None, name, f"cannot be read as YAML: {error}", text))
+    if problems:
+        raise ConfigError(problems)
+    return typed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""`run` and `report`: materializes the assets of one configuration in this process and shows what happens."""
+
+import os
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distil_dagster.cli.console import RunConsole, log_to_terminal
+from distil_dagster.config.catalogue import ANY_MODEL, ROUTES_VARIABLE
+from distil_dagster.config.loading import load_config
+from distil_dagster.errors import DistilError
+from distil_dagster.orchestration.partitions import FOLDER_VARIABLE, config_folder
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_EXTENSIONS = (".yaml", ".yml", ".json")
+_SIMULATED_KEY = "DISTIL_SIMULATED_KEY"
+
+
+def find_config(name: str) -> Path:
+    """The configuration file that a person means: a file, a folder with `config.yaml`, or a name in `configs/`.
+
+    Raises:
+        DistilError: there is no such file.
+    """
+    given = Path(name)
+    candidates = [given, *(given / f"config{end}" for end in _EXTENSIONS)]
+    candidates += [config_folder() / f"{name}{end}" for end in _EXTENSIONS]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    raise DistilError(f"{name}: no such configuration; looked for {', '.join(map(str, candidates))}")
+
+
+def run(
+    name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, simulated_teacher: Path | None
+) -> int:
+    """Materialize the selected assets (default: all, and the leaderboard) of a configuration.
+
+    Raises:
+        ConfigError: the configuration or a typed setting has mistakes; nothing was run.
+    """
+    path = find_config(name)
+    loaded = load_config(path, typed)
+    console = RunConsole()
+    for warning in loaded.warnings:
+        console.warn(warning)
+    with _teachers(simulated_teacher, console):
+        succeeded = _materialize(path, loaded.name, typed, select, console)
+    if succeeded and not select:
+        return show_report(name)
+    return 0 if succeeded else 1
+
+
+def show_report(name: str) -> int:
+    """Print the table and the path of a configuration's latest report.
+
+    Raises:
+        DistilError: there is no report yet.
+    """
+    from distil_dagster.evaluation.artefacts import EvalReport
+    from distil_dagster.orchestration.resources import Store, default_root
+
+    path = find_config(name)
+    store = Store(root=default_root()).artefacts
+    partition = load_config(path).name
+    try:
+        report = store.load("eval_report", partition, EvalReport)
+    except FileNotFoundError:
+        raise DistilError(f"{partition}: no report yet; run `distil-dagster run {name}` first") from None
+    RunConsole().report(report)
+    return 0
+
+
+def _materialize(
+    path: Path, partition: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, console: RunConsole
+) -> bool:
+    os.environ[FOLDER_VARIABLE] = str(path.parents[1] if path.stem == "config" else path.parent)
+    os.environ.setdefault("DAGSTER_HOME", str(Path(".dagster").resolve()))
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    import dagster as dg
+
+    from distil_dagster.definitions import defs
+    from distil_dagster.orchestration.resources import CONFIG_KEY
+
+    run_config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if typed:
+        run_config["resources"] = {CONFIG_KEY: {"config": dict(typed)}}
+    with dg.DagsterInstance.get() as instance, log_to_terminal(console):
+        run_id = str(uuid.uuid4())
+        instance.add_event_listener(run_id, console.show_event)
+        job = defs.resolve_job_def("distil")
+        selected = _selection(defs, select)
+        started = time.monotonic()
+        result = job.execute_in_process(
+            run_config=run_config,
+            instance=instance,
+            partition_key=partition,
+            raise_on_error=False,
+            asset_selection=selected,
+            run_id=run_id,
+        )
+        console.finished(result.success, time.monotonic() - started)
+        if result.success and not select:
+            _update_leaderboard(defs, instance)
+    return result.success
+
+
+def _selection(defs: "dg.Definitions", select: str | None) -> "list[dg.AssetKey] | None":
+    if select is None:
+        return None
+    import dagster as dg
+
+    try:
+        chosen = dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise DistilError(f"--select {select}: {error}") from None
+    if not chosen:
+        raise DistilError(f"--select {select}: no asset is called that")
+    return sorted(chosen)
+
+
+def _update_leaderboard(defs: "dg.Definitions", instance: "dg.DagsterInstance") -> None:
+    leaderboard = defs.resolve_implicit_job_def_def_for_assets([__leaderboard_key()])
+    if leaderboard is not None:
+        leaderboard.execute_in_process(
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            asset_selection=[__leaderboard_key()],
+        )
+
+
+def __leaderboard_key() -> "dg.AssetKey":
+    import dagster as dg
+
+    return dg.AssetKey("leaderboard")
+
+
+@contextmanager
+def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
+    """Send every teacher's requests to a simulator for the time of a run, where that is wanted."""
+    if simulated is None:
+        yield
+        return
+    import yaml
+
+    from distil_dagster.simulator.server import SimulatedTeacher
+
+    with SimulatedTeacher(simulated) as teacher, tempfile.TemporaryDirectory() as folder:
+        routes = Path(folder) / "models.yaml"
+        route = {"model": "openai/{name}", "base_url": teacher.base_url, "api_key_env": _SIMULATED_KEY}
+        routes.write_text(yaml.safe_dump({ANY_MODEL: route}), encoding="utf-8")
+        os.environ[ROUTES_VARIABLE] = str(routes)
+        os.environ[_SIMULATED_KEY] = "none-needed"
+        console.notice(f"Teachers, committee and judge are simulated from {simulated}; everything else is real.")
+        try:
+            yield
+        finally:
+            del os.environ[ROUTES_VARIABLE], os.environ[_SIMULATED_KEY]
+            console.notice(f"The simulated teacher answered {teacher.stats()['answered']} requests.")
+
+
+if __name__ == "__main__":
+    sys.exit("use the command distil-dagster")

@@ -1,0 +1,32 @@
+"""What Dagster loads: the assets and their checks, the job, the resources, the executor."""
+
+import dagster as dg
+
+from distil_dagster.assets import data, delivery, evaluation, traces, training
+from distil_dagster.orchestration.executors import device_executor
+from distil_dagster.orchestration.partitions import configs
+from distil_dagster.orchestration.resources import CONFIG_KEY, STORE_KEY, DistilConfig, Store, default_root
+from distil_dagster.orchestration.storage import ArtefactIOManager
+
+_PHASES = [traces, data, training, evaluation, delivery]
+
+store = Store(root=default_root())
+
+distil_job = dg.define_asset_job(
+    "distil",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(evaluation.leaderboard),
+    partitions_def=configs,
+    description="From traces to a tested small model, for one configuration.",
+)
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules(_PHASES),
+    asset_checks=dg.load_asset_checks_from_modules(_PHASES),
+    jobs=[distil_job],
+    resources={
+        CONFIG_KEY: DistilConfig.configure_at_launch(),
+        STORE_KEY: store,
+        "io_manager": ArtefactIOManager(store=store),
+    },
+    executor=device_executor,
+)
