@@ -96,7 +96,9 @@ def eval_report(
         ]
         report = write_evaluation(job, models, facts, client, work / "report")
         bought = show.spend(client, JUDGING)
-    return dg.MaterializeResult(value=report, metadata={**_report_metadata(report), **bought, **show.settings(job, "evaluation")})
+    return dg.MaterializeResult(
+        value=report, metadata={**_report_metadata(report), **bought, **show.settings(job, "evaluation")}
+    )
 
 
 @dg.asset_check(asset=eval_report)

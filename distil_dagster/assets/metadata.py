@@ -57,7 +57,8 @@ def labels(task: Task, examples: Sequence[Example]) -> dg.MarkdownMetadataValue:
 def samples(task: Task, examples: Sequence[Example], limit: int = 8) -> dg.MarkdownMetadataValue:
     """The first examples, question and answer."""
     return table(
-        {"question": example.question, "answer": example.answer, "source": example.source} for example in examples[:limit]
+        {"question": example.question, "answer": example.answer, "source": example.source}
+        for example in examples[:limit]
     )
 
 

@@ -38,9 +38,7 @@ def find_config(name: str) -> Path:
     raise DistilError(f"{name}: no such configuration; looked for {', '.join(map(str, candidates))}")
 
 
-def run(
-    name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, simulated_teacher: Path | None
-) -> int:
+def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, simulated_teacher: Path | None) -> int:
     """Materialize the selected assets (default: all, and the leaderboard) of a configuration.
 
     Raises:

@@ -186,3 +186,11 @@ def environment_routes() -> Mapping[str, Route]:
     if problems:
         raise ConfigError(problems)
     return routes
+
+
+def steady_temperature(name: str) -> float:
+    """The temperature for judgements that should come out the same each time.
+
+    Zero, or for teachers that think before they answer 0.6: greedy decoding sends their thinking round in circles.
+    """
+    return 0.6 if name in teachers() and teachers()[name].reasoning else 0.0

@@ -46,7 +46,8 @@ class Document:
 
 def dotted(key: Key) -> str:
     """A path as people write it: `tuning.learning_rate`; the whole document is `file`."""
-    return ".".join(str(part) for part in key) or "file"
+    # A step that a terminal could not show is written with escapes.
+    return ".".join(step if step.isprintable() else ascii(step) for step in map(str, key)) or "file"
 
 
 def read_document(path: Path) -> Document:

@@ -13,7 +13,7 @@ _short.maxstring = _short.maxother = 80
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, whatever its case; none where nothing is alike."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from distil_dagster.config.loading import JOB_DESCRIPTION
 from distil_dagster.errors import DataError
 
-FILE_NAME = "job_description.json"
 _OLD_NAMES = {"context_description": "input_description"}
 
 
@@ -34,11 +34,11 @@ def read_job_description(folder: Path) -> JobDescription:
     Raises:
         DataError: the file is missing, is not JSON, or lacks `task_description`.
     """
-    path = folder / FILE_NAME
+    path = folder / JOB_DESCRIPTION
     try:
         raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; every job needs a {FILE_NAME} with at least task_description") from None
+        raise DataError(f"{path}: missing; every job needs a {JOB_DESCRIPTION} with at least task_description") from None
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(raw, dict):

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARKDOWN_ACTIVE = re.compile(
-    r"[\\`*|\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^(?:[#>+-]|\d+[.)])(?=\s)|://|(?<=www)\."
+    r"[\\`*|\[\]~]"  # emphasis, code, links, cells
+    r"|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # emphasis at the edge of a word
+    r"|^[#=]|^[+-](?=[\s-]|$)|^\d{1,9}[.)](?=\s|$)"  # headings, lists and rules at the start of a line
+    r"|://|(?<=www)\."  # bare links
 )
 _HTML_ACTIVE = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from distil_dagster.config.catalogue import steady_temperature
 from distil_dagster.data.examples import Example
 from distil_dagster.evaluation.judging import Asks
 from distil_dagster.llm.requests import Answered, Failed, Request, answer_text
@@ -39,7 +40,15 @@ def ask_teacher(
     requests = []
     for row in rows:
         system, *rest = task.prompt(row)
-        requests.append(Request(model, (system, *shown, *rest), schema=schema, schema_name="answer" if schema else ""))
+        requests.append(
+            Request(
+                model,
+                (system, *shown, *rest),
+                schema=schema,
+                schema_name="answer" if schema else "",
+                temperature=steady_temperature(model),
+            )
+        )
     outcomes = client.ask(requests, PHASE, progress)
     failures = {i: f"{o.reason}: {o.detail}" for i, o in enumerate(outcomes) if isinstance(o, Failed)}
     texts = [answer_text(outcome) if isinstance(outcome, Answered) else "" for outcome in outcomes]
@@ -57,7 +66,9 @@ def draw_shots(task: Task, train: Sequence[Example], count: int, seed: int | Non
     Random(seed).shuffle(order)
     first_of_label = {task.label(example): example for example in reversed(order)} if task.labels else {}
     chosen = list(first_of_label.values())
-    chosen += [example for example in order if all(example is not taken for taken in chosen)][: max(0, count - len(chosen))]
+    chosen += [example for example in order if all(example is not taken for taken in chosen)][
+        : max(0, count - len(chosen))
+    ]
     return chosen
 
 
@@ -70,4 +81,3 @@ def few_shot_turns(task: Task, shots: Sequence[Example], *, as_json: bool) -> li
             answer = {"role": "assistant", "content": json.dumps({"answer": example.answer}, ensure_ascii=False)}
         turns += [*task.prompt(example)[1:], answer]
     return turns
-

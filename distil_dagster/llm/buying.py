@@ -15,28 +15,35 @@ from distil_dagster.llm.journal import Entry, Journal
 from distil_dagster.llm.outcomes import Denied, Outcome, Refusal, Rejection, Trouble
 from distil_dagster.llm.pacing import Circuit, Pacer, Patience
 from distil_dagster.llm.provider import Provider, explain_denial
-from distil_dagster.llm.requests import Failed, Request, Route, request_body, request_key
+from distil_dagster.llm.requests import Failed, Request, Route, canonical_json, request_body, request_key
 
 
 @dataclass(frozen=True)
 class Order:
-    """A request with its route, the body that is sent and the key under which its answer is kept."""
+    """A request with its route, its body (also as canonical JSON), and the key under which its answer is kept."""
 
     request: Request
     route: Route
     body: Mapping[str, Any]
+    body_text: str
     key: str
 
     @classmethod
     def of(cls, request: Request, route: Route) -> Order:
         """The order for a request over a route."""
         body = request_body(request, route)
-        return cls(request=request, route=route, body=body, key=request_key(body))
+        text = canonical_json(body)
+        return cls(request=request, route=route, body=body, body_text=text, key=request_key(text))
+
+    @property
+    def model(self) -> str:
+        """The litellm model string."""
+        return str(self.body["model"])
 
     @property
     def lane(self) -> str:
         """What shares one pace: a provider, or one address."""
-        return f"{str(self.body['model']).split('/', 1)[0]} {self.route.base_url or ''}".strip()
+        return f"{self.model.split('/', 1)[0]} {self.route.base_url or ''}".strip()
 
 
 class Lane:
@@ -80,14 +87,15 @@ class Buyer:
             outcome, state = await self._attempt(order, lane, state)
             match outcome:
                 case RawAnswer():
-                    await asyncio.wrap_future(self._journal.put(Entry(order.key, phase, order.body, outcome)))
+                    await asyncio.wrap_future(
+                        self._journal.put(Entry(order.key, phase, order.model, order.body_text, outcome))
+                    )
                     return outcome
                 case Rejection(reason, detail):
                     lane.circuit.rejected(order.lane, detail)
                     return Failed(reason, detail, order.key)
                 case Denied():
-                    model = str(order.body["model"])
-                    lane.circuit.open(explain_denial(order.request.model, model, order.route, outcome))
+                    lane.circuit.open(explain_denial(order.request.model, order.model, order.route, outcome))
                 case Refusal() | Trouble():
                     failed = await self._wait_after(outcome, order, lane, state)
                     if failed is not None:
@@ -101,8 +109,7 @@ class Buyer:
             left = state.deadline - slot.started
             if state.last is not None and left <= 0:
                 return state.last, state
-            worst_case = self._provider.worst_case_usd(order.body, order.route)
-            async with self._budget.reserve(worst_case) as reservation:
+            async with self._budget.reserve(self._worst_case_usd(order)) as reservation:
                 seconds = min(self._patience.attempt_seconds, left)
                 outcome = await self._provider.send(order.body, order.route, seconds)
                 if isinstance(outcome, RawAnswer):
@@ -113,6 +120,10 @@ class Buyer:
             elif isinstance(outcome, Refusal):
                 lane.pacer.refused(slot, self._bearable(outcome, order, lane))
             return outcome, state
+
+    def _worst_case_usd(self, order: Order) -> float:
+        # No token is shorter than a byte.
+        return self._provider.worst_case_usd(order.body, len(order.body_text), order.route)
 
     def _bearable(self, refusal: Refusal, order: Order, lane: Lane) -> float | None:
         """The pause that a refusal asks for; one beyond every deadline means that the provider is done with us."""

@@ -29,7 +29,7 @@ class ChatCompletions:
             async with self._open_session().post(url, data=data, headers=headers, timeout=timeout) as response:
                 text = await response.text(encoding="utf-8", errors="replace")
         except TimeoutError:
-            return Trouble("timeout", f"no answer within {seconds:.0f} s")
+            return Trouble("timeout", f"no answer within {seconds:.3g} s")
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             return Trouble("unreachable", str(error))
         except aiohttp.ClientError as error:

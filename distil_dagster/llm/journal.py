@@ -6,7 +6,7 @@ import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,11 +42,12 @@ ON CONFLICT (key) DO UPDATE SET cost_usd = coalesce(cost_usd, 0) + excluded.cost
 
 @dataclass(frozen=True)
 class Entry:
-    """One bought answer with the body that it answers and the phase that asked."""
+    """One bought answer with the body that it answers, as canonical JSON, and the phase that asked."""
 
     key: str
     phase: str
-    body: Mapping[str, Any]
+    model: str
+    request: str
     answer: RawAnswer
 
 
@@ -185,8 +186,8 @@ def _row(entry: Entry) -> tuple[Any, ...]:
     return (
         entry.key,
         entry.phase,
-        str(entry.body["model"]),
-        canonical_json(entry.body),
+        entry.model,
+        entry.request,
         canonical_json(entry.answer.as_json()),
         entry.answer.cost_usd,
         datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -80,13 +80,13 @@ class Provider:
             return _without_secret(outcome, endpoint.api_key)
         return replace(outcome, cost_usd=endpoint.price.of(outcome.usage)) if endpoint.price else outcome
 
-    def worst_case_usd(self, body: Mapping[str, Any], route: Route) -> float:
-        """The most that an answer can cost: no token is shorter than a byte; 0 where the price is not known."""
+    def worst_case_usd(self, body: Mapping[str, Any], prompt_tokens: int, route: Route) -> float:
+        """The most that an answer to a prompt of at most `prompt_tokens` can cost; 0 where the price is not known."""
         endpoint = self.endpoint(body["model"], route)
         if endpoint.price is None:
             return 0.0
         most = body.get("max_tokens") or body.get("max_completion_tokens") or endpoint.most_tokens
-        return endpoint.price.of(Usage(prompt_tokens=len(canonical_json(body)), completion_tokens=int(most)))
+        return endpoint.price.of(Usage(prompt_tokens=prompt_tokens, completion_tokens=int(most)))
 
     def endpoint(self, model: str, route: Route) -> Endpoint:
         """The endpoint of a route.
@@ -254,15 +254,16 @@ def _outcome_of(error: Exception, seconds: float) -> Outcome:
     litellm = _litellm()
     text = str(error)
     if isinstance(error, litellm.Timeout | TimeoutError):
-        return Trouble("timeout", f"no answer within {seconds:.0f} s")
+        return Trouble("timeout", f"no answer within {seconds:.3g} s")
     if isinstance(error, litellm.ContentPolicyViolationError):
         return Rejection("refused_by_provider", text)
     if isinstance(error, litellm.APIConnectionError):
         return Trouble("unreachable", text)
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        response = getattr(error, "response", None)
-        return from_status(status, text, retry_after_of(response.headers) if response is not None else None)
+        # Only some of its errors keep the provider's response, but all of them its headers.
+        headers = getattr(error, "litellm_response_headers", None) or {}
+        return from_status(status, text, retry_after_of({name.lower(): value for name, value in headers.items()}))
     return Trouble("server", f"{type(error).__name__}: {text}")
 
 

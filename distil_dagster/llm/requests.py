@@ -31,6 +31,7 @@ _CONNECTION_SETTINGS = frozenset(
     }
 )
 _CONNECTION_PREFIXES = ("aws_", "azure_", "vertex_")
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _SECRET_SUFFIXES = ("_key", "_secret", "_token", "_password", "_credentials")
 
 
@@ -137,12 +138,12 @@ def is_connection_setting(name: str) -> bool:
 
 def canonical_json(value: Any) -> str:
     """The same ASCII text for equal JSON values, whatever the order of their keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _CANONICAL.encode(value)
 
 
-def request_key(body: Mapping[str, Any]) -> str:
+def request_key(body_text: str) -> str:
     """The SHA-256 of a body's canonical JSON, in hex: equal requests have equal keys, in every run and version."""
-    return hashlib.sha256(canonical_json(body).encode("ascii")).hexdigest()
+    return hashlib.sha256(body_text.encode("ascii")).hexdigest()
 
 
 def answer_text(outcome: Answered) -> str:

@@ -59,7 +59,10 @@ class MailWriter:
         elif "consequence" in shape:
             asked = random.choice([name for name in rules.consequence_wants if name != team])
             concerned.add(asked)
-            frame = {"problem": random.choice(rules.problems[team]), "want": random.choice(rules.wants[asked])}
+            frame = {
+                "problem": random.choice(rules.problems[team]),
+                "want": random.choice(rules.consequence_wants[asked]),
+            }
             groups.append([_framed(rules.consequence_frames, random, **frame)])
         else:
             groups.append([_framed(rules.open_frames, random, problem=random.choice(rules.problems[team]))])

@@ -15,8 +15,8 @@ class Options:
     """Behaviour of the simulated provider.
 
     `error_rate` is the share of wrong answers, `error_rates` the same for models by name. `latency` and
-    `retry_after` are in seconds. At most `slots` requests are served at once, the next is refused with 429; `None` serves
-    all. `stats_file` receives the counts, as JSON, after every change.
+    `retry_after` are in seconds. At most `slots` requests are served at once, the next is refused with 429; `None`
+    serves all. `stats_file` receives the counts, as JSON, after every change.
     """
 
     seed: int = 123

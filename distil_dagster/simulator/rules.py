@@ -32,7 +32,7 @@ class Rules(Frozen):
     slots: dict[str, Phrases]
     problems: dict[str, Phrases]
     wants: dict[str, Phrases]
-    consequence_wants: Phrases
+    consequence_wants: dict[str, Phrases]
     open_frames: Phrases
     want_frames: Phrases
     consequence_frames: Phrases

@@ -15,6 +15,7 @@ from distil_dagster.tasks.base import Task
 
 _Row = TypeVar("_Row")
 
+
 @dataclass(frozen=True)
 class Exemplars:
     """What one call shows."""

@@ -21,7 +21,7 @@ from distil_dagster.progress import Progress
 from distil_dagster.prompts import render
 from distil_dagster.synthesis.balance import Label, plan_iteration, quotas
 from distil_dagster.synthesis.exemplars import ExemplarPool, Exemplars
-from distil_dagster.synthesis.mutators import draw_guidelines, topic_lists
+from distil_dagster.synthesis.mutators import draw_guidelines
 from distil_dagster.synthesis.rows import RejectedRow, RowReason, SyntheticDataset, SyntheticRow
 from distil_dagster.synthesis.validation import Rejected, Validator
 from distil_dagster.tasks.base import GenerationRequest, Task
@@ -115,7 +115,7 @@ def _call(
     random: Random,
 ) -> _Call:
     exemplars = pool.draw(wanted.label, settings, random)
-    guidelines = draw_guidelines(settings.basic_mutators_to_use, topic_lists(settings.mutation_topics), random)
+    guidelines = draw_guidelines(settings.basic_mutators_to_use, settings.mutation_topics, random)
     prompt = render(
         "synthesis/generate",
         job=job,

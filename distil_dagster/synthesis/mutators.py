@@ -16,10 +16,3 @@ def draw_guidelines(mutators: Sequence[str], topics: Sequence[Sequence[str]], ra
     """Pairs of a guideline's name and its value: one draw from each mutator, then one from each list of topics."""
     drawn = [(name, random.choice(VALUES[name])) for name in mutators]
     return drawn + [("topic", random.choice(pool)) for pool in topics if pool]
-
-
-def topic_lists(topics: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
-    """Topic lists of `mutation_topics`: a flat list is one pool, a nested one gives a draw from each of its lists."""
-    flat = [topic for topic in topics if isinstance(topic, str)]
-    nested = [list(pool) for pool in topics if not isinstance(pool, str)]
-    return ([flat] if flat else []) + nested

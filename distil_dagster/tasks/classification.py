@@ -112,7 +112,12 @@ class Classification:
     def read_generated(self, answer: BaseModel) -> list[Example]:
         """The generated texts as examples."""
         return [
-            Example(messages=(Message(role="user", content=row["question"]), Message(role="assistant", content=row["answer"])))
+            Example(
+                messages=(
+                    Message(role="user", content=row["question"]),
+                    Message(role="assistant", content=row["answer"]),
+                )
+            )
             for row in answer.model_dump()["examples"]
         ]
 

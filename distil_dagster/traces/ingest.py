@@ -94,7 +94,9 @@ def ingest_traces(
     return Traces(rows, sorted([*aside, *repeated, *beyond], key=lambda row: row.line), lines)
 
 
-def split_traces(traces: Sequence[Trace], sizes: SplitSizes, seed: int | None) -> tuple[list[SplitTrace], list[SetAside]]:
+def split_traces(
+    traces: Sequence[Trace], sizes: SplitSizes, seed: int | None
+) -> tuple[list[SplitTrace], list[SetAside]]:
     """Draw the traces that become training and test seeds; the rest is unstructured data.
 
     A trace stands in exactly one part, and a conversation is never cut. What is beyond the largest number of unstructured
@@ -145,7 +147,9 @@ def _usable_trace(
         return Unreadable("no_messages", "no answer to the user that this task could learn from")
     length = sum(len(message.content) for message in messages)
     if length > max_total_length:
-        return Unreadable("bad_message", f"{length} characters, more than validation_max_total_length {max_total_length}")
+        return Unreadable(
+            "bad_message", f"{length} characters, more than validation_max_total_length {max_total_length}"
+        )
     return Trace(file=file, line=record.line, messages=messages)
 
 

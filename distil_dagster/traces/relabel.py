@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from distil_dagster.config.catalogue import steady_temperature
 from distil_dagster.config.sections import TraceProcessing
 from distil_dagster.data.examples import Example, Part, SetAside
 from distil_dagster.data.files import kept_aside
@@ -160,7 +161,14 @@ def _vote(drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, clien
     schema = task.answer_schema()
     asked = [(draft, model) for draft in drafts for model in models]
     requests = [
-        Request(model, tuple(task.prompt(draft.logged)), schema=schema, schema_name="answer") for draft, model in asked
+        Request(
+            model,
+            tuple(task.prompt(draft.logged)),
+            schema=schema,
+            schema_name="answer",
+            temperature=steady_temperature(model),
+        )
+        for draft, model in asked
     ]
     progress = Progress(PHASE, len(requests), "votes", spend=lambda: client.spent_usd(PHASE))
     for (draft, model), outcome in zip(asked, client.ask(requests, PHASE, progress), strict=True):
@@ -206,7 +214,13 @@ def _aggregation(draft: _Draft, task: Task, settings: TraceProcessing) -> Reques
         logged_answer=draft.logged.answer,
     )
     messages = ({"role": "user", "content": prompt},)
-    return Request(settings.teacher_model_name, messages, schema=AggregatedAnswer, schema_name="aggregated_answer")
+    return Request(
+        settings.teacher_model_name,
+        messages,
+        schema=AggregatedAnswer,
+        schema_name="aggregated_answer",
+        temperature=steady_temperature(settings.teacher_model_name),
+    )
 
 
 def _repair(
@@ -239,7 +253,13 @@ def _repair_request(draft: _Draft, task: Task, settings: TraceProcessing) -> Req
         problem=draft.problem,
     )
     messages = ({"role": "user", "content": prompt},)
-    return Request(settings.teacher_model_name, messages, schema=task.answer_schema(), schema_name="repaired_answer")
+    return Request(
+        settings.teacher_model_name,
+        messages,
+        schema=task.answer_schema(),
+        schema_name="repaired_answer",
+        temperature=steady_temperature(settings.teacher_model_name),
+    )
 
 
 def _row(draft: _Draft) -> RelabelledExample:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from distil_dagster.config.catalogue import steady_temperature
 from distil_dagster.config.sections import TraceProcessing
 from distil_dagster.data.examples import Part, Trace
 from distil_dagster.data.job import JobDescription
@@ -112,7 +113,9 @@ def score_traces(
             missing = [index for position, index in enumerate(batch) if position not in scores]
             progress.advance(len(scores))
             if missing and len(batch) == 1:
-                problem = "no score for its id" if isinstance(outcome, Answered) else f"{outcome.reason}: {outcome.detail}"
+                problem = (
+                    "no score for its id" if isinstance(outcome, Answered) else f"{outcome.reason}: {outcome.detail}"
+                )
                 found[missing[0]] = _Scored(None, outcome.key, problem)
                 progress.advance()
             elif missing:
@@ -133,7 +136,13 @@ def _request(
         traces=[(number, as_openai(trace.messages)) for number, trace in enumerate(traces, start=1)],
     )
     messages = ({"role": "user", "content": prompt},)
-    return Request(settings.teacher_model_name, messages, schema=TraceScores, schema_name="trace_scores")
+    return Request(
+        settings.teacher_model_name,
+        messages,
+        schema=TraceScores,
+        schema_name="trace_scores",
+        temperature=steady_temperature(settings.teacher_model_name),
+    )
 
 
 def _description(job: JobDescription, settings: TraceProcessing, client: Client) -> str:
@@ -145,6 +154,7 @@ def _description(job: JobDescription, settings: TraceProcessing, client: Client)
         ({"role": "user", "content": prompt},),
         schema=CompressedDescription,
         schema_name="compressed_job_description",
+        temperature=steady_temperature(settings.teacher_model_name),
     )
     (outcome,) = client.ask([request], PHASE)
     # Scoring with the long description costs more, but is never wrong.

@@ -25,7 +25,11 @@ def test_values_are_shown_as_a_file_writes_them() -> None:
     assert [shown(value) for value in (None, True, False, 0, "x")] == ["null", "true", "false", "0", "'x'"]
 
 
-@given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_a_shown_value_is_never_long(value: object) -> None:
     assert len(shown(value)) < 4000
 

@@ -203,13 +203,17 @@ def test_an_unknown_model_is_answered_with_the_nearest_name(
 
 
 def test_a_student_is_no_teacher() -> None:
-    with pytest.raises(ValidationError, match="no teacher is called 'Qwen3-0.6B'"):
+    with pytest.raises(ValidationError, match=r"no teacher is called 'Qwen3-0\.6B'"):
         Base(task="classification", teacher_model_name="Qwen3-0.6B")
 
 
 @pytest.mark.parametrize(
     ("written", "pools"),
-    [([], []), (["cards", "loans"], [["cards", "loans"]]), ([["cards"], ["rude", "kind"]], [["cards"], ["rude", "kind"]])],
+    [
+        ([], []),
+        (["cards", "loans"], [["cards", "loans"]]),
+        ([["cards"], ["rude", "kind"]], [["cards"], ["rude", "kind"]]),
+    ],
 )
 def test_a_flat_list_of_topics_is_one_pool_and_a_nested_one_is_several(written: list[Any], pools: list[Any]) -> None:
     assert Synthgen(mutation_topics=written).mutation_topics == pools
@@ -228,7 +232,9 @@ def test_pools_of_topics_read_again_are_the_same(pools: list[list[str]]) -> None
     assert Synthgen(mutation_topics=once).mutation_topics == once == pools
 
 
-@given(st.dictionaries(st.sampled_from(sorted(REFERENCE[Tuning])), st.none() | st.booleans() | st.integers() | st.text()))
+@given(
+    st.dictionaries(st.sampled_from(sorted(REFERENCE[Tuning])), st.none() | st.booleans() | st.integers() | st.text())
+)
 def test_whatever_a_section_is_given_it_answers_with_itself_or_a_validation_error(settings: dict[str, Any]) -> None:
     try:
         tuning = Tuning.model_validate(settings)

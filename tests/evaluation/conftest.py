@@ -44,7 +44,11 @@ def prediction(number: int, answer: str, text: str, *, valid: bool = True, verdi
         prediction=text,
         raw=text,
         valid=valid,
-        scores={"accuracy": right, "rouge_l": max(right, 0.25), "llm_as_a_judge": right if verdict is None else verdict},
+        scores={
+            "accuracy": right,
+            "rouge_l": max(right, 0.25),
+            "llm_as_a_judge": right if verdict is None else verdict,
+        },
     )
 
 
@@ -67,7 +71,12 @@ def made_up_texts(answers: Sequence[str], right: float, garbage: float, seed: in
     ]
 
 
-@pytest.fixture()
+@pytest.fixture
+def make_model() -> Callable[[ModelRole, Sequence[str], Sequence[str]], ModelPredictions]:
+    return model_of
+
+
+@pytest.fixture
 def make_evaluation() -> Callable[..., Evaluation]:
     def make(rows: int = 120, tuned: float = 0.93, primary: str = "accuracy", rlvr: bool = False) -> Evaluation:
         answers = [CLASSES[number % len(CLASSES)] for number in range(rows)]
@@ -84,7 +93,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def full_report(make_evaluation: Callable[..., Evaluation]) -> ReportInput:
     """A report that has every part."""
     evaluation = make_evaluation(rlvr=True)

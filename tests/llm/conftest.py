@@ -8,7 +8,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Server:
         return Counter(body["messages"][-1]["content"] for body in self.bodies)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -85,6 +85,13 @@ class Server:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.port = self._runner.addresses[0][1]
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        hanging = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -178,3 +185,13 @@ def reply() -> type[Reply]:
 @pytest.fixture
 def make_route() -> type[LocalRoute]:
     return LocalRoute
+
+
+@pytest.fixture
+def make_patience() -> Callable[..., Patience]:
+    """The tests' patience with some of its times changed."""
+
+    def make(**changes: Any) -> Patience:
+        return replace(QUICK, **changes)
+
+    return make

@@ -22,7 +22,10 @@ def completion(message, finish_reason="stop", usage=None):
         ("hm, the tag was in the prompt</think>\nplain", "plain"),
         ('{"answer": "write </think> at the end"}', '{"answer": "write </think> at the end"}'),
         ("To think, write <b>thinking</b>", "To think, write <b>thinking</b>"),
-        ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>plain<|return|>", "plain"),
+        (
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>plain<|return|>",
+            "plain",
+        ),
         ("<|channel|>analysis<|message|>never ends", ""),
     ],
 )

@@ -17,7 +17,7 @@ from distil_dagster.llm.requests import Usage
 
 def entry(key, text="fine", phase="answers", cost=0.25):
     answer = RawAnswer(text, (RawToolCall("search", '{"q": 1}', "c1"),), "stop", Usage(3, 4), cost)
-    return Entry(key, phase, {"model": "openai/teacher", "messages": []}, answer)
+    return Entry(key, phase, "openai/teacher", '{"messages":[]}', answer)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ from distil_dagster.llm.requests import Usage
 journal = SqliteJournal(Path(sys.argv[1]))
 for number in range(40):
     answer = RawAnswer("fine", (), "stop", Usage(), 1.0)
-    journal.put(Entry(f"{sys.argv[2]}-{number}", "answers", {"model": "m"}, answer)).result()
+    journal.put(Entry(f"{sys.argv[2]}-{number}", "answers", "m", "{}", answer)).result()
 journal.close()
 """
 

@@ -34,7 +34,7 @@ REQUEST = Request(
 
 
 def key_of(request, route):
-    return request_key(request_body(request, route))
+    return request_key(canonical_json(request_body(request, route)))
 
 
 @pytest.mark.parametrize(

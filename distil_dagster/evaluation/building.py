@@ -1,0 +1,192 @@
+"""From predictions to the evaluation of one run: who answered what, scored, summed up and written as a report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from distil_dagster.config.catalogue import steady_temperature
+from distil_dagster.config.pipeline import PipelineConfig, effective, non_default
+from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation, summarise
+from distil_dagster.evaluation.data_statistics import SplitStatistics, split_statistics
+from distil_dagster.evaluation.judging import Judge
+from distil_dagster.evaluation.predictions import ModelPredictions, ModelRole
+from distil_dagster.evaluation.report import write_report
+from distil_dagster.evaluation.report_input import Chart, Curve, PhaseCounts, PhaseSpend, ReportInput, Setting
+from distil_dagster.evaluation.scoring import score_predictions
+from distil_dagster.evaluation.statistics import estimate
+from distil_dagster.evaluation.summary import evaluate
+from distil_dagster.evaluation.teacher import PHASE as TEACHER_PHASE
+from distil_dagster.evaluation.teacher import ask_teacher, draw_shots
+from distil_dagster.evaluation.verdicts import teacher_verdict
+from distil_dagster.job import Job
+from distil_dagster.llm.client import Client
+from distil_dagster.progress import Progress
+from distil_dagster.synthesis.rows import SyntheticDataset
+from distil_dagster.traces.ingest import Traces
+from distil_dagster.traces.relabel import RelabelledTraces
+from distil_dagster.traces.relevance import FilteredTraces
+from distil_dagster.traces.seeds import SeedData
+from distil_dagster.training.curve import CurvePoint
+
+ORIGINAL = "the model that wrote the logs"
+SIMULATED_NOTICE = (
+    "The answers of the teachers, the committee and the judge come from a simulator that knows the right answers. "
+    "Training and the students' answers are real."
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the phases before evaluation did, for the report."""
+
+    traces: Traces
+    filtered: FilteredTraces
+    relabelled: RelabelledTraces
+    seeds: SeedData
+    synthetic: SyntheticDataset
+    curve: Sequence[CurvePoint]
+
+
+def evaluate_teacher(job: Job, seeds: SeedData, client: Client) -> TeacherEvaluation:
+    """Let the teacher answer the test rows, score it, and say whether it is good enough to teach."""
+    settings, base = job.config.evaluation, job.config.base
+    shots = draw_shots(job.task, seeds.train, settings.num_few_shot_examples, base.random_seed)
+    progress = Progress(TEACHER_PHASE, len(seeds.test), "answers", spend=lambda: client.spent_usd(TEACHER_PHASE))
+    answers = ask_teacher(job.task, seeds.test, shots, base.teacher_model_name, client, progress)
+    scored = _score(job, "teacher", base.teacher_model_name, answers.texts, seeds, client)
+    metric = job.task.primary_metric
+    mean = estimate(scored.known_scores(metric), binary=True, seed=0).mean
+    verdict = teacher_verdict(mean, metric, "text")
+    return TeacherEvaluation(
+        rows=list(scored.rows),
+        model=base.teacher_model_name,
+        verdict=verdict.verdict,
+        metric=metric,
+        score=mean,
+        sentence=verdict.sentence,
+        failures=len(answers.failures),
+    )
+
+
+def original_predictions(job: Job, seeds: SeedData, client: Client) -> list[ModelPredictions]:
+    """The logged answers as predictions of the original model; none where not every test row came from a trace."""
+    logged = [example.logged_answer for example in seeds.test]
+    texts = [answer for answer in logged if answer is not None]
+    if len(texts) < len(logged):
+        return []
+    return [_score(job, "original", ORIGINAL, texts, seeds, client)]
+
+
+def score_student(job: Job, role: ModelRole, texts: Sequence[str], seeds: SeedData, client: Client) -> ModelPredictions:
+    """Score what a student wrote on the test rows."""
+    return _score(job, role, job.config.base.student_model_name, texts, seeds, client)
+
+
+def write_evaluation(
+    job: Job, models: Sequence[ModelPredictions], facts: Facts, client: Client, folder: Path
+) -> EvalReport:
+    """Sum up all models and write the report into `folder`."""
+    evaluation = evaluate(models, job.task.metrics, job.task.primary_metric, seed=job.config.base.random_seed or 0)
+    notices = (SIMULATED_NOTICE,) if client.simulated else ()
+    report = ReportInput(
+        title=job.name,
+        task=job.task.name,
+        created=datetime.now(UTC).date().isoformat(),
+        evaluation=evaluation,
+        classes=job.task.labels,
+        splits=_splits(job, facts),
+        counts=_counts(facts),
+        spend=_spend(client),
+        settings=_settings(job.config),
+        charts=_charts(facts.curve),
+        notices=notices,
+    )
+    write_report(report, folder)
+    return EvalReport(
+        report=folder,
+        title=job.name,
+        rows=len(facts.seeds.test),
+        summary=summarise(evaluation),
+        metrics=evaluation.metrics,
+        primary_metric=evaluation.primary_metric,
+        verdict=evaluation.student_verdict.verdict,
+        sentence=evaluation.student_verdict.sentence,
+        shipped=evaluation.tuned.model,
+        notices=notices,
+    )
+
+
+def _score(
+    job: Job, role: ModelRole, label: str, texts: Sequence[str], seeds: SeedData, client: Client
+) -> ModelPredictions:
+    model = job.config.evaluation.llm_as_a_judge_model_name
+    judge = Judge(client, model, job.description, temperature=steady_temperature(model))
+    return score_predictions(job.task, seeds.test, texts, judge, model=role, label=label)
+
+
+def _splits(job: Job, facts: Facts) -> tuple[SplitStatistics, ...]:
+    synthetic = [row.as_example() for row in facts.synthetic.accepted]
+    splits = (("train seeds", facts.seeds.train), ("synthetic", synthetic), ("test", facts.seeds.test))
+    return tuple(split_statistics(name, rows, job.task.label, job.task.labels) for name, rows in splits)
+
+
+def _counts(facts: Facts) -> tuple[PhaseCounts, ...]:
+    if facts.traces.lines:
+        kept = [row for row in facts.filtered.rows if row.kept]
+        yet = (
+            PhaseCounts("traces read", len(facts.traces.rows), _tally(row.reason for row in facts.traces.set_aside)),
+            PhaseCounts("relevance filter", len(kept), _tally(row.reason for row in facts.filtered.rows if row.reason)),
+            PhaseCounts("relabelling", len(facts.relabelled.rows), _relabelling(facts.relabelled)),
+        )
+    else:
+        yet = ()
+    synthesis = PhaseCounts("synthesis", len(facts.synthetic.accepted), facts.synthetic.rejections())
+    return (*yet, synthesis)
+
+
+def _relabelling(relabelled: RelabelledTraces) -> dict[str, int]:
+    changed = sum(row.answer != row.logged_answer for row in relabelled.rows)
+    return {"label changed": changed} | _tally(row.reason for row in relabelled.dropped)
+
+
+def _tally(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(reasons).most_common())
+
+
+def _spend(client: Client) -> tuple[PhaseSpend, ...]:
+    """Everything the journal has paid for, by phase: what this run found there was paid by an earlier one."""
+    return tuple(
+        PhaseSpend(
+            phase=phase,
+            paid_answers=paid.answers,
+            journal_answers=client.counts(phase).from_journal,
+            prompt_tokens=paid.prompt_tokens,
+            completion_tokens=paid.completion_tokens,
+            cost_usd=paid.cost_usd,
+        )
+        for phase, paid in client.paid_by_phase().items()
+    )
+
+
+def _settings(config: PipelineConfig) -> tuple[Setting, ...]:
+    """Settings that differ from their defaults, without the routes, which say where and not what."""
+    defaults = effective(PipelineConfig(base=type(config.base)(task=config.base.task)))
+    return tuple(
+        Setting(f"{section}.{key}", value, defaults[section][key])
+        for section, keys in non_default(config).items()
+        for key, value in keys.items()
+        if section != "data"
+    )
+
+
+def _charts(curve: Sequence[CurvePoint]) -> tuple[Chart, ...]:
+    lines: Mapping[str, tuple[tuple[float, float], ...]] = {
+        "training": tuple((point.step, point.loss) for point in curve if point.loss is not None),
+        "held out": tuple((point.step, point.eval_loss) for point in curve if point.eval_loss is not None),
+    }
+    curves = tuple(Curve(label, points) for label, points in lines.items() if points)
+    return (Chart("Loss of SFT", "cross-entropy", curves),) if curves else ()

@@ -1,0 +1,87 @@
+"""Before training: what is trained on is exactly the answer and the end of turn, shown by decoding it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distil_dagster.errors import TrainingError
+from distil_dagster.training.formatting import IGNORED, ChatFormat, TrainingRow
+from distil_dagster.training.rows import ChatRow
+
+_SHOWN_ROWS = 3
+_SHOWN_CHARACTERS = 120
+
+
+@dataclass(frozen=True)
+class MaskAudit:
+    """What the audit of one training set found; it found no difference, or it would have raised."""
+
+    rows: int
+    trained_tokens: int
+    all_tokens: int
+    table: str
+
+    def __str__(self) -> str:
+        share = f"{self.trained_tokens} of {self.all_tokens} tokens"
+        return f"mask audit: {self.rows} rows, {share} trained, all of them the target"
+
+
+def audit_masks(rows: Sequence[ChatRow], formatted: Sequence[TrainingRow], chat: ChatFormat) -> MaskAudit:
+    """Decode what every row trains on and compare it with the row's own target.
+
+    Raises:
+        TrainingError: a row trains on something else; names the first one and shows both texts.
+    """
+    for row, tokens in zip(rows, formatted, strict=True):
+        _audit(row, tokens, chat)
+    return MaskAudit(
+        rows=len(rows),
+        trained_tokens=sum(len(tokens.trained_ids) for tokens in formatted),
+        all_tokens=sum(len(tokens.input_ids) for tokens in formatted),
+        table=_table(formatted[:_SHOWN_ROWS], chat),
+    )
+
+
+def _audit(row: ChatRow, tokens: TrainingRow, chat: ChatFormat) -> None:
+    trained = [at for at, label in enumerate(tokens.labels) if label != IGNORED]
+    if [tokens.input_ids[at] for at in trained] != tokens.trained_ids:
+        raise TrainingError(f"row {row.id}: the labels are not the row's own tokens")
+    untrained = tokens.input_ids[: len(tokens.input_ids) - len(trained)]
+    _demand_equal(row, "leaves out", chat.decode(untrained), (chat.prompt_text(row),))
+    _demand_equal(row, "trains on", chat.decode(tokens.trained_ids), _targets(row, chat))
+
+
+def _targets(row: ChatRow, chat: ChatFormat) -> tuple[str, ...]:
+    """The target as the row itself says it; calls of tools are in the words of the student's family."""
+    (message,) = row.completion
+    calls = message.get("tool_calls")
+    if not calls:
+        answer = str(message["content"])
+        # Some templates strip the space around an answer.
+        return answer + chat.end_of_turn, answer.strip() + chat.end_of_turn
+    written = chat.completion_text(row)
+    for call in calls:
+        if call["function"]["name"] not in written:
+            raise TrainingError(f"row {row.id}: the student's chat template leaves out the call of a tool: {written!r}")
+    return (written,)
+
+
+def _demand_equal(row: ChatRow, what: str, found: str, allowed: Sequence[str]) -> None:
+    if found not in allowed:
+        raise TrainingError(f"row {row.id}: training {what} {found!r} where it should be {allowed[0]!r}")
+
+
+def _table(rows: Sequence[TrainingRow], chat: ChatFormat) -> str:
+    lines = ["| row | not trained (end) | trained | tokens trained |", "|---|---|---|---|"]
+    for row in rows:
+        count = len(row.trained_ids)
+        prompt = chat.decode(row.input_ids[:-count])[-_SHOWN_CHARACTERS:]
+        answer = chat.decode(row.trained_ids)
+        lines.append(f"| {_cell(row.id)} | {_cell('…' + prompt)} | {_cell(answer)} | {count} of {len(row.input_ids)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    escaped = text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'")
+    return f"`{escaped}`"

@@ -1,0 +1,102 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from distil_dagster.data.examples import Example
+from distil_dagster.data.messages import Frozen, Message
+from distil_dagster.data.store import ArtefactStore, whole_folder
+from distil_dagster.data.tables import preview, read_table, write_table
+
+
+class Row(Frozen):
+    name: str
+    count: int = 0
+    share: float | None = None
+    yes: bool = False
+    tags: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    anything: dict[str, int | None] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    rows: list[Row]
+    folder: Path
+    note: str
+    scores: dict[str, float]
+
+
+# Text that no file could hold as UTF-8 never gets past the readers.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+ROWS = st.lists(
+    st.builds(
+        Row,
+        name=TEXT,
+        count=st.integers(-(2**63), 2**63 - 1),
+        share=st.none() | st.floats(allow_nan=False),
+        tags=st.lists(TEXT).map(tuple),
+        messages=st.lists(st.builds(Message, role=st.just("user"), content=TEXT)).map(tuple),
+        anything=st.dictionaries(TEXT, st.none() | st.integers()),
+    )
+)
+
+
+@given(ROWS)
+def test_rows_read_back_as_they_were(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("table") / "rows.parquet"
+    write_table(path, rows, Row)
+    assert read_table(path, Row) == rows
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        write_table(tmp_path / name, [Row(name="a", tags=("x",))], Row)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_an_artefact_is_stored_and_loaded(tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "file.txt").write_text("content")
+    store = ArtefactStore(tmp_path / "root")
+    store.save("asset", "one", Sample([Row(name="a")], made, "note", {"x": 0.5}))
+    loaded = store.load("asset", "one", Sample)
+    assert (loaded.rows, loaded.note, loaded.scores) == ([Row(name="a")], "note", {"x": 0.5})
+    assert (loaded.folder / "file.txt").read_text() == "content"
+
+
+def test_a_second_version_replaces_the_first_as_a_whole(tmp_path):
+    store = ArtefactStore(tmp_path)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        store.save("asset", None, Sample([], tmp_path / name, name, {}))
+    assert store.load("asset", None, Sample).note == "second"
+    assert [path.name for path in (tmp_path / "asset").iterdir()] == ["all"]
+
+
+def test_a_folder_that_failed_half_way_is_never_seen(tmp_path):
+    target = tmp_path / "artefact"
+    with pytest.raises(RuntimeError), whole_folder(target) as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_dataclass_cannot_be_stored(tmp_path):
+    with pytest.raises(TypeError, match="dataclass"):
+        ArtefactStore(tmp_path).save("asset", None, {"a": 1})
+
+
+def test_previews_keep_their_table_whatever_the_cells_hold():
+    table = preview([{"a": "x|y\nz", "b": 0.12345}, {"a": "<script>", "b": None}])
+    assert table.split("\n")[2:] == ["| x\\|y z | 0.123 |", "| &lt;script> |  |"]
+
+
+def test_equal_conversations_have_equal_ids_wherever_they_came_from():
+    messages = (Message(role="user", content="q"), Message(role="assistant", content="a"))
+    assert Example(messages=messages, source="x").id == Example(messages=messages, source="y").id
+    assert Example(messages=messages).id != Example(messages=messages, context="c").id

@@ -1,0 +1,139 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch and transformers are loaded by a test.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from distil_dagster.config.sections import Tuning
+from distil_dagster.training.job import SftJob
+from distil_dagster.training.rows import ChatRow, write_rows
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}"
+    "{% for call in message['tool_calls'] or [] %}<tool_call>\n{{ call['function'] | tojson }}\n</tool_call>{% endfor %}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SYSTEM = "Say which animal speaks. Answer with one word: cat, dog or cow."
+CRIES = {"meow": "cat", "woof": "dog", "moo": "cow"}
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory) -> Path:
+    """A random Llama-shaped model of 2 layers with a byte-level tokenizer and a ChatML template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("student")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<|im_start|>", "<|im_end|>", "<|pad|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([SYSTEM, *CRIES, *CRIES.values(), "system user assistant"] * 4, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|pad|>",
+        model_max_length=512,
+        chat_template=CHATML,
+    )
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(wrapped),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=wrapped.bos_token_id,
+        eos_token_id=wrapped.eos_token_id,
+        pad_token_id=wrapped.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def chat_row(row_id: str, question: str, answer: str | None = None) -> ChatRow:
+    prompt = ({"role": "system", "content": SYSTEM}, {"role": "user", "content": question})
+    completion = ({"role": "assistant", "content": answer},) if answer is not None else ()
+    return ChatRow(id=row_id, prompt=prompt, completion=completion)
+
+
+@pytest.fixture
+def rows() -> list[ChatRow]:
+    """24 rows of different lengths; the answer can be read off the question."""
+    return [
+        chat_row(f"row-{number}", " ".join([cry] * (1 + number // 3 % 4)), animal)
+        for number, (cry, animal) in enumerate(list(CRIES.items()) * 8)
+    ]
+
+
+@pytest.fixture
+def tuning() -> Tuning:
+    return Tuning(
+        learning_rate=1e-2,
+        learning_rate_scheduler="cosine",
+        bf16=False,
+        lora_r=8,
+        lora_alpha_multiplier=2,
+        per_device_train_batch_size=4,
+        per_device_eval_batch_size=4,
+        num_train_epochs=2,
+    )
+
+
+@pytest.fixture
+def sft_job(tmp_path, student, rows, tuning) -> SftJob:
+    write_rows(tmp_path / "train.jsonl", rows[:18])
+    write_rows(tmp_path / "eval.jsonl", rows[18:])
+    return SftJob(
+        student=student,
+        tuning=tuning,
+        seed=7,
+        train_rows=tmp_path / "train.jsonl",
+        eval_rows=tmp_path / "eval.jsonl",
+        output=tmp_path / "adapter",
+        checkpoints=tmp_path / "checkpoints",
+    )
+
+
+class Recorder:
+    """A report that keeps what it was told; raises at the step where a test wants training to break off."""
+
+    def __init__(self, break_at: int | None = None) -> None:
+        self.values: list[dict] = []
+        self.failures: list[str] = []
+        self.break_at = break_at
+
+    def measured(self, values) -> None:
+        self.values.append(dict(values))
+        if self.break_at is not None and values["step"] >= self.break_at:
+            raise KeyboardInterrupt
+
+    def failed(self, text: str) -> None:
+        self.failures.append(text)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
