@@ -1,1 +1,1 @@
-"""The pipeline as Dagster assets, one file a phase: each names its inputs, calls the core once and attaches metadata."""
+"""The pipeline as Dagster assets, one file a phase: each names inputs, calls the core, attaches metadata."""

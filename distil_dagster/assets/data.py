@@ -43,7 +43,7 @@ def seed_data(
             "set_aside_by_reason": show.reasons(seeds.set_aside),
             "train_by_class": show.labels(job.task, seeds.train),
             "test_by_class": show.labels(job.task, seeds.test),
-            "train_rows": show.samples(job.task, seeds.train),
+            "train_rows": show.samples(seeds.train),
             "seed_warnings": dg.MetadataValue.md("\n".join(f"- {warning}" for warning in seeds.warnings) or "none"),
             **show.settings(job, "base"),
         },
@@ -106,7 +106,7 @@ def synthetic_dataset(
                 [{"reason": reason, "rows": count} for reason, count in dataset.rejections().items()]
             ),
             "rows_by_class": show.labels(job.task, examples),
-            "rows": show.samples(job.task, examples),
+            "rows": show.samples(examples),
             "stopped": dataset.stopped or "the target was reached",
             **bought,
             **show.settings(job, "base", "synthgen"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.training import Adapter, predict
+from distil_dagster.assets.training import Adapter, model_and_adapter, predict
 from distil_dagster.evaluation import teacher as teacher_phase
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation
 from distil_dagster.evaluation.building import (
@@ -16,6 +16,7 @@ from distil_dagster.evaluation.building import (
     write_evaluation,
 )
 from distil_dagster.evaluation.judging import PHASE as JUDGING
+from distil_dagster.evaluation.predictions import ModelRole
 from distil_dagster.orchestration.executors import GPU_POOL, ON_CPU, ON_GPU
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig, Store
@@ -84,15 +85,19 @@ def eval_report(
     """Original model, teacher, base and tuned student on the same rows: metrics, paired statistics, verdict, report."""
     job = distil.job(context.partition_key)
     work = store.artefacts.work_folder("eval_report", context.partition_key)
-    texts = {"base": predict(context, job, sft_adapter.base_model, work / "base", seed_data.test)}
-    for adapter in {adapter.stage: adapter for adapter in (sft_adapter, rlvr_adapter)}.values():
-        texts[adapter.stage] = predict(context, job, adapter, work / adapter.stage, seed_data.test)
+    students: dict[ModelRole, tuple[Path, Path | None]] = {
+        "base": (Path(sft_adapter.base_model), None),
+        "sft": model_and_adapter(sft_adapter),
+    }
+    if rlvr_adapter.stage == "rlvr":
+        students["rlvr"] = model_and_adapter(rlvr_adapter)
+    written = {role: predict(context, job, *folders, work, seed_data.test) for role, folders in students.items()}
     facts = Facts(traces, filtered_traces, relabelled_traces, seed_data, synthetic_dataset, sft_adapter.curve)
     with store.client(job) as client:
         models = [
             *original_predictions(job, seed_data, client),
             teacher_evaluation.predictions(),
-            *(score_student(job, role, text, seed_data, client) for role, text in texts.items()),
+            *(score_student(job, role, rows, seed_data, client) for role, rows in written.items()),
         ]
         report = write_evaluation(job, models, facts, client, work / "report")
         bought = show.spend(client, JUDGING)

@@ -11,9 +11,11 @@ import dagster as dg
 from distil_dagster.config.pipeline import effective
 from distil_dagster.data.examples import Example, SetAside
 from distil_dagster.data.tables import preview
+from distil_dagster.evaluation.building import loss_chart
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
 from distil_dagster.tasks.base import Task
+from distil_dagster.training.curve import CurvePoint
 
 Metadata = dict[str, Any]
 
@@ -54,7 +56,7 @@ def labels(task: Task, examples: Sequence[Example]) -> dg.MarkdownMetadataValue:
     return table([{"class": label, "rows": counts[label]} for label in task.labels], limit=200)
 
 
-def samples(task: Task, examples: Sequence[Example], limit: int = 8) -> dg.MarkdownMetadataValue:
+def samples(examples: Sequence[Example], limit: int = 8) -> dg.MarkdownMetadataValue:
     """The first examples, question and answer."""
     return table(
         {"question": example.question, "answer": example.answer, "source": example.source}
@@ -64,5 +66,22 @@ def samples(task: Task, examples: Sequence[Example], limit: int = 8) -> dg.Markd
 
 def picture(path: Path) -> dg.MarkdownMetadataValue:
     """A PNG file, shown in the UI itself."""
-    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
-    return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{encoded})")
+    return _shown(path.stem, path.read_bytes())
+
+
+def loss_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
+    """The losses over the steps of a training, as a picture."""
+    from distil_dagster.evaluation.plots import LIGHT, chart_picture
+
+    return _shown("loss", chart_picture(loss_chart(curve), LIGHT))
+
+
+def _shown(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+
+
+def files(folder: Path) -> dg.MarkdownMetadataValue:
+    """The files below a folder and their sizes."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    rows = [{"file": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in found]
+    return table(rows, limit=100)

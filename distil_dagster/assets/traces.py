@@ -17,7 +17,7 @@ GROUP = "traces"
 
 @dg.asset(partitions_def=configs, group_name=GROUP, kinds={"jsonl"}, op_tags=ON_CPU)
 def traces(context: dg.AssetExecutionContext, distil: DistilConfig) -> dg.MaterializeResult[Traces]:
-    """Logged conversations, normalised and deduplicated, each drawn as a training seed, a test seed or unlabelled text."""
+    """Logged conversations without repetitions, each drawn as a training seed, a test seed or unlabelled text."""
     job = distil.job(context.partition_key)
     test = job.folder.test()
     path = job.folder.traces
@@ -121,7 +121,9 @@ def relabelled_traces(
     )
 
 
-@dg.asset_check(asset=relabelled_traces, blocking=True)
+@dg.asset_check(
+    asset=relabelled_traces, blocking=True, additional_ins={"filtered_traces": dg.AssetIn("filtered_traces")}
+)
 def min_generated_examples(
     context: dg.AssetCheckExecutionContext,
     distil: DistilConfig,

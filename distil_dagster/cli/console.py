@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: which asset is being made, steady lines from the phases, and the table at the end."""
+"""What a run shows on the terminal: which asset is being made, lines from the phases, and the table at the end."""
 
 import logging
 import time

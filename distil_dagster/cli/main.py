@@ -1,4 +1,4 @@
-"""Reads the command line and turns errors into exit codes: 2 for a configuration with mistakes, 1 for a run that failed."""
+"""Reads the command line and turns errors into exit codes: 2 for mistakes in a configuration, 1 for a failed run."""
 
 import argparse
 import logging

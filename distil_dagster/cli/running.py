@@ -152,7 +152,7 @@ def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
 
     with SimulatedTeacher(simulated) as teacher, tempfile.TemporaryDirectory() as folder:
         routes = Path(folder) / "models.yaml"
-        route = {"model": "openai/{name}", "base_url": teacher.base_url, "api_key_env": _SIMULATED_KEY}
+        route = {"model": "openai/simulated/{name}", "base_url": teacher.base_url, "api_key_env": _SIMULATED_KEY}
         routes.write_text(yaml.safe_dump({ANY_MODEL: route}), encoding="utf-8")
         os.environ[ROUTES_VARIABLE] = str(routes)
         os.environ[_SIMULATED_KEY] = "none-needed"

@@ -1,7 +1,7 @@
 """Artefacts on disk: a folder per asset and partition, never seen half written.
 
 An artefact is a frozen dataclass. A field that is a list of rows becomes a Parquet file of its name; a field that is a
-`Path` becomes a file or folder that moves in; everything else goes to `artefact.json`.
+`Path` becomes a copy of that folder (hard links where possible); everything else goes to `artefact.json`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ArtefactStore:
                 if (row_type := _row_type(kind)) is not None:
                     write_table(folder / f"{field}.parquet", value, row_type)
                 elif kind is Path:
-                    shutil.move(value, folder / field)
+                    _link_tree(value, folder / field)
                 else:
                     rest[field] = TypeAdapter(kind).dump_python(value, mode="json")
             text = json.dumps(rest, ensure_ascii=False, indent=2, sort_keys=True)
@@ -114,6 +114,19 @@ def _row_type(annotation: Any) -> type[BaseModel] | None:
         return None
     (row_type,) = get_args(annotation)
     return row_type if isinstance(row_type, type) and issubclass(row_type, BaseModel) else None
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Copy a folder without its bytes where the file system can: weights are large, and never changed in place."""
+    shutil.copytree(source, target, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _replace_folder(new: Path, target: Path) -> None:

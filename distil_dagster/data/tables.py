@@ -76,4 +76,6 @@ def _scalar(field: FieldInfo) -> type | None:
 def _column_type(field: FieldInfo) -> pa.DataType:
     import pyarrow as pa
 
-    return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), None: pa.string()}[_scalar(field)]
+    types = {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    kind = _scalar(field)
+    return pa.string() if kind is None else types.get(kind, pa.string())

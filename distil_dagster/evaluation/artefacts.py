@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class ModelSummary(Frozen):
 class EvalReport:
     """The report's folder and the figures that other assets and the leaderboard read.
 
-    `report` holds report.html, report.md, metrics.json and predictions/. `shipped` is the stage whose adapter is delivered.
+    `report` holds report.html, report.md, metrics.json and predictions/. `shipped` is the stage that is delivered.
     """
 
     report: Path
@@ -77,9 +76,5 @@ def summarise(evaluation: Evaluation) -> list[ModelSummary]:
             model=model.label,
             means={metric: estimate.mean for metric, estimate in evaluation.estimates[model.model].items()},
         )
-        for model in _in_order(evaluation)
+        for model in models_in_order(evaluation)
     ]
-
-
-def _in_order(evaluation: Evaluation) -> Sequence[ModelPredictions]:
-    return models_in_order(evaluation)

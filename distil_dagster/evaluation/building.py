@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from distil_dagster.config.catalogue import steady_temperature
+from distil_dagster.config.catalogue import route_of, steady_temperature
 from distil_dagster.config.pipeline import PipelineConfig, effective, non_default
+from distil_dagster.errors import DataError
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation, summarise
 from distil_dagster.evaluation.data_statistics import SplitStatistics, split_statistics
 from distil_dagster.evaluation.judging import Judge
+from distil_dagster.evaluation.metrics import BINARY_METRICS
 from distil_dagster.evaluation.predictions import ModelPredictions, ModelRole
 from distil_dagster.evaluation.report import write_report
 from distil_dagster.evaluation.report_input import Chart, Curve, PhaseCounts, PhaseSpend, ReportInput, Setting
@@ -31,7 +33,9 @@ from distil_dagster.traces.relabel import RelabelledTraces
 from distil_dagster.traces.relevance import FilteredTraces
 from distil_dagster.traces.seeds import SeedData
 from distil_dagster.training.curve import CurvePoint
+from distil_dagster.training.rows import Written
 
+SIMULATED = "/simulated/"
 ORIGINAL = "the model that wrote the logs"
 SIMULATED_NOTICE = (
     "The answers of the teachers, the committee and the judge come from a simulator that knows the right answers. "
@@ -52,14 +56,21 @@ class Facts:
 
 
 def evaluate_teacher(job: Job, seeds: SeedData, client: Client) -> TeacherEvaluation:
-    """Let the teacher answer the test rows, score it, and say whether it is good enough to teach."""
+    """Let the teacher answer the test rows, score it, and say whether it is good enough to teach.
+
+    Raises:
+        DataError: not one answer could be scored.
+    """
     settings, base = job.config.evaluation, job.config.base
     shots = draw_shots(job.task, seeds.train, settings.num_few_shot_examples, base.random_seed)
     progress = Progress(TEACHER_PHASE, len(seeds.test), "answers", spend=lambda: client.spent_usd(TEACHER_PHASE))
     answers = ask_teacher(job.task, seeds.test, shots, base.teacher_model_name, client, progress)
     scored = _score(job, "teacher", base.teacher_model_name, answers.texts, seeds, client)
     metric = job.task.primary_metric
-    mean = estimate(scored.known_scores(metric), binary=True, seed=0).mean
+    known = scored.known_scores(metric)
+    if not known:
+        raise DataError(f"teacher evaluation: no score of {metric} is known: {scored.rows[0].verdict_reason}")
+    mean = estimate(known, metric in BINARY_METRICS).mean
     verdict = teacher_verdict(mean, metric, "text")
     return TeacherEvaluation(
         rows=list(scored.rows),
@@ -81,8 +92,11 @@ def original_predictions(job: Job, seeds: SeedData, client: Client) -> list[Mode
     return [_score(job, "original", ORIGINAL, texts, seeds, client)]
 
 
-def score_student(job: Job, role: ModelRole, texts: Sequence[str], seeds: SeedData, client: Client) -> ModelPredictions:
+def score_student(
+    job: Job, role: ModelRole, written: Sequence[Written], seeds: SeedData, client: Client
+) -> ModelPredictions:
     """Score what a student wrote on the test rows."""
+    texts = [row.text for row in written]
     return _score(job, role, job.config.base.student_model_name, texts, seeds, client)
 
 
@@ -91,7 +105,7 @@ def write_evaluation(
 ) -> EvalReport:
     """Sum up all models and write the report into `folder`."""
     evaluation = evaluate(models, job.task.metrics, job.task.primary_metric, seed=job.config.base.random_seed or 0)
-    notices = (SIMULATED_NOTICE,) if client.simulated else ()
+    notices = (SIMULATED_NOTICE,) if _is_simulated(job.config) else ()
     report = ReportInput(
         title=job.name,
         task=job.task.name,
@@ -102,7 +116,7 @@ def write_evaluation(
         counts=_counts(facts),
         spend=_spend(client),
         settings=_settings(job.config),
-        charts=_charts(facts.curve),
+        charts=(loss_chart(facts.curve),) if facts.curve else (),
         notices=notices,
     )
     write_report(report, folder)
@@ -120,6 +134,11 @@ def write_evaluation(
     )
 
 
+def _is_simulated(config: PipelineConfig) -> bool:
+    models = (config.base.teacher_model_name, config.evaluation.llm_as_a_judge_model_name)
+    return any(SIMULATED in route_of(model, config).model for model in models)
+
+
 def _score(
     job: Job, role: ModelRole, label: str, texts: Sequence[str], seeds: SeedData, client: Client
 ) -> ModelPredictions:
@@ -135,17 +154,16 @@ def _splits(job: Job, facts: Facts) -> tuple[SplitStatistics, ...]:
 
 
 def _counts(facts: Facts) -> tuple[PhaseCounts, ...]:
-    if facts.traces.lines:
-        kept = [row for row in facts.filtered.rows if row.kept]
-        yet = (
-            PhaseCounts("traces read", len(facts.traces.rows), _tally(row.reason for row in facts.traces.set_aside)),
-            PhaseCounts("relevance filter", len(kept), _tally(row.reason for row in facts.filtered.rows if row.reason)),
-            PhaseCounts("relabelling", len(facts.relabelled.rows), _relabelling(facts.relabelled)),
-        )
-    else:
-        yet = ()
     synthesis = PhaseCounts("synthesis", len(facts.synthetic.accepted), facts.synthetic.rejections())
-    return (*yet, synthesis)
+    if not facts.traces.lines:
+        return (synthesis,)
+    kept = [row for row in facts.filtered.rows if row.kept]
+    return (
+        PhaseCounts("traces read", len(facts.traces.rows), _tally(row.reason for row in facts.traces.set_aside)),
+        PhaseCounts("relevance filter", len(kept), _tally(row.reason for row in facts.filtered.rows if row.reason)),
+        PhaseCounts("relabelling", len(facts.relabelled.rows), _relabelling(facts.relabelled)),
+        synthesis,
+    )
 
 
 def _relabelling(relabelled: RelabelledTraces) -> dict[str, int]:
@@ -183,10 +201,12 @@ def _settings(config: PipelineConfig) -> tuple[Setting, ...]:
     )
 
 
-def _charts(curve: Sequence[CurvePoint]) -> tuple[Chart, ...]:
+def loss_chart(curve: Sequence[CurvePoint]) -> Chart:
+    """Training and held-out loss over the steps."""
     lines: Mapping[str, tuple[tuple[float, float], ...]] = {
         "training": tuple((point.step, point.loss) for point in curve if point.loss is not None),
         "held out": tuple((point.step, point.eval_loss) for point in curve if point.eval_loss is not None),
     }
-    curves = tuple(Curve(label, points) for label, points in lines.items() if points)
-    return (Chart("Loss of SFT", "cross-entropy", curves),) if curves else ()
+    return Chart(
+        "Loss of SFT", "nats a token", tuple(Curve(label, points) for label, points in lines.items() if points)
+    )

@@ -52,7 +52,7 @@ class Lane:
     def __init__(self, parallel_requests: int, patience: Patience) -> None:
         self.pacer = Pacer(parallel_requests)
         self.circuit = Circuit(patience)
-        # Twice the limit: while some wait for the disk or after a failure, others keep the route busy.
+        # Twice the limit: while some wait after a failure, others keep the route busy.
         self.workers = 2 * parallel_requests
 
 
@@ -84,25 +84,26 @@ class Buyer:
         """
         state: _Try | None = None
         while True:
-            outcome, state = await self._attempt(order, lane, state)
+            outcome, state = await self._attempt(order, phase, lane, state)
             match outcome:
                 case RawAnswer():
-                    await asyncio.wrap_future(
-                        self._journal.put(Entry(order.key, phase, order.model, order.body_text, outcome))
-                    )
                     return outcome
                 case Rejection(reason, detail):
                     lane.circuit.rejected(order.lane, detail)
                     return Failed(reason, detail, order.key)
                 case Denied():
                     lane.circuit.open(explain_denial(order.request.model, order.model, order.route, outcome))
+                    lane.circuit.check()
                 case Refusal() | Trouble():
                     failed = await self._wait_after(outcome, order, lane, state)
                     if failed is not None:
                         return failed
 
-    async def _attempt(self, order: Order, lane: Lane, state: _Try | None) -> tuple[Outcome, _Try]:
-        """Send once, as soon as the pace and the budget allow; the deadline runs from the first time."""
+    async def _attempt(self, order: Order, phase: str, lane: Lane, state: _Try | None) -> tuple[Outcome, _Try]:
+        """Send once, as soon as the pace and the budget allow; the deadline runs from the first time.
+
+        An answer keeps its place in flight until it is stored: what a killed run loses is never more than the limit.
+        """
         async with lane.pacer.slot() as slot:
             lane.circuit.check()
             state = state or _Try(slot.started + self._patience.deadline_seconds, answers_seen=lane.circuit.answers)
@@ -117,6 +118,8 @@ class Buyer:
             if isinstance(outcome, RawAnswer):
                 lane.pacer.answered()
                 lane.circuit.answered()
+                entry = Entry(order.key, phase, order.model, order.body_text, outcome)
+                await asyncio.wrap_future(self._journal.put(entry))
             elif isinstance(outcome, Refusal):
                 lane.pacer.refused(slot, self._bearable(outcome, order, lane))
             return outcome, state
@@ -153,6 +156,7 @@ class Buyer:
         hopeless = state.failed_attempts >= lane.circuit.allowed_attempts(unreachable)
         if hopeless or time.monotonic() + delay >= state.deadline:
             lane.circuit.gave_up(order.lane, outcome.detail, unreachable)
+            lane.circuit.check()
             timed_out = isinstance(outcome, Trouble) and outcome.kind == "timeout"
             return Failed("timeout" if timed_out else "provider_error", outcome.detail, order.key)
         await lane.circuit.sleep(delay)

@@ -11,7 +11,7 @@ from distil_dagster.llm.asking import Asking, Counts, Tally
 from distil_dagster.llm.background import BackgroundLoop
 from distil_dagster.llm.budget import Budget
 from distil_dagster.llm.buying import Buyer, Lane, Order
-from distil_dagster.llm.journal import Journal, SqliteJournal
+from distil_dagster.llm.journal import Journal, Paid, SqliteJournal
 from distil_dagster.llm.pacing import Patience
 from distil_dagster.llm.provider import Provider
 from distil_dagster.llm.requests import Answered, Failed, Request, Route
@@ -69,6 +69,10 @@ class Client:
     def counts(self, phase: str) -> Counts:
         """How many answers this client bought for a phase, and how many it found in the journal."""
         return self._tally.counts(phase)
+
+    def paid_by_phase(self) -> dict[str, Paid]:
+        """What each phase has bought since the journal began, by this client and all before it."""
+        return self._journal.paid_by_phase()
 
     def close(self) -> None:
         """Close connections and journal; answers that are still being stored are stored first."""

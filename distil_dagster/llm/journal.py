@@ -51,6 +51,16 @@ class Entry:
     answer: RawAnswer
 
 
+@dataclass(frozen=True)
+class Paid:
+    """What a phase has bought: answers, tokens asked with and written, US dollars."""
+
+    answers: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+
+
 class Journal(Protocol):
     """Where bought answers are kept: SQLite on one machine; a shared database where several work together."""
 
@@ -68,6 +78,10 @@ class Journal(Protocol):
 
     def spend_by_phase(self) -> dict[str, float]:
         """What each phase has cost, in US dollars."""
+        ...
+
+    def paid_by_phase(self) -> dict[str, Paid]:
+        """What each phase has bought since the journal began."""
         ...
 
     def close(self) -> None:
@@ -124,6 +138,16 @@ class SqliteJournal:
     def spend_by_phase(self) -> dict[str, float]:
         """What each phase has cost, in US dollars."""
         return dict(self._read("SELECT phase, total(cost_usd) FROM answers GROUP BY phase ORDER BY phase", ()))
+
+    def paid_by_phase(self) -> dict[str, Paid]:
+        """What each phase has bought since the journal began."""
+        rows = self._read(
+            "SELECT phase, count(*), total(json_extract(response, '$.usage.prompt_tokens')), "
+            "total(json_extract(response, '$.usage.completion_tokens')), total(cost_usd) "
+            "FROM answers GROUP BY phase ORDER BY phase",
+            (),
+        )
+        return {phase: Paid(answers, int(asked), int(written), usd) for phase, answers, asked, written, usd in rows}
 
     def close(self) -> None:
         """Store what is still waiting, and close the file."""

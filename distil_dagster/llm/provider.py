@@ -122,15 +122,19 @@ class Provider:
         parameters = {name: value for name, value in body.items() if name not in ("model", "messages", "sample")}
         if endpoint.url is None:
             connection = {name: value for name, value in route.extra.items() if is_connection_setting(name)}
-            return await _send_with_litellm(endpoint, messages, parameters | connection, seconds)
-        wire = {"model": endpoint.model, "messages": messages, **self._as_taken(endpoint, parameters)}
+            return await _send_with_litellm(endpoint, messages, parameters | connection, _wanted(route), seconds)
+        wire = {"model": endpoint.model, "messages": messages, **self._as_taken(endpoint, parameters, route)}
         return await self._http.post(endpoint.url, endpoint.headers, wire, seconds)
 
-    def _as_taken(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters as the model takes them: renamed where it calls them otherwise, dropped where it has none."""
-        name = f"{endpoint.provider} {endpoint.model} {canonical_json(parameters)}"
+    def _as_taken(self, endpoint: Endpoint, parameters: Mapping[str, Any], route: Route) -> dict[str, Any]:
+        """The parameters as the model takes them: renamed where it calls them otherwise, dropped where it has none.
+
+        What the route itself asks for is never dropped: whoever wrote it knows the model better than a list does.
+        """
+        wanted = _wanted(route)
+        name = canonical_json([endpoint.provider, endpoint.model, parameters, wanted])
         if name not in self._parameters:
-            self._parameters[name] = _map_parameters(endpoint, parameters)
+            self._parameters[name] = _map_parameters(endpoint, parameters, wanted)
         return self._parameters[name]
 
 
@@ -211,13 +215,19 @@ def _price(name: str, provider: str, model: str, route: Route) -> Price | None:
     return Price(float(prompt), float(completion), float(prompt if cached is None else cached))
 
 
-def _map_parameters(endpoint: Endpoint, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _wanted(route: Route) -> list[str]:
+    """The request parameters that a route asks for by itself."""
+    return sorted(name for name in route.extra if not is_connection_setting(name))
+
+
+def _map_parameters(endpoint: Endpoint, parameters: Mapping[str, Any], wanted: list[str]) -> dict[str, Any]:
     get_optional_params = _litellm().utils.get_optional_params
     known = inspect.signature(get_optional_params).parameters.keys()
     mapped = get_optional_params(
         model=endpoint.model,
         custom_llm_provider=endpoint.provider,
         drop_params=True,
+        allowed_openai_params=wanted,
         **{name: value for name, value in parameters.items() if name in known},
     )
     mapped |= mapped.pop("extra_body", None) or {}
@@ -226,7 +236,11 @@ def _map_parameters(endpoint: Endpoint, parameters: Mapping[str, Any]) -> dict[s
 
 
 async def _send_with_litellm(
-    endpoint: Endpoint, messages: list[dict[str, Any]], parameters: Mapping[str, Any], seconds: float
+    endpoint: Endpoint,
+    messages: list[dict[str, Any]],
+    parameters: Mapping[str, Any],
+    wanted: list[str],
+    seconds: float,
 ) -> Outcome:
     litellm = _litellm()
     try:
@@ -240,6 +254,7 @@ async def _send_with_litellm(
             num_retries=0,
             max_retries=0,
             drop_params=True,
+            allowed_openai_params=wanted,
             **{name: value for name, value in parameters.items() if name not in ("timeout", "num_retries")},
         )
         return read_completion(response.model_dump())

@@ -7,6 +7,7 @@ handler of the step's device.
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -131,14 +132,14 @@ _SCHEMA = {
 @dg.executor(name="device", config_schema=_SCHEMA, requirements=dg.multiple_process_executor_requirements())
 def device_executor(init_context: dg.InitExecutorContext) -> dg.Executor:
     """Runs CPU steps as processes of this machine, and GPU steps where the configuration says."""
-    config = init_context.executor_config
+    config: Any = init_context.executor_config
     handlers = {
         "cpu": CommandStepHandler("cpu", [], {"CUDA_VISIBLE_DEVICES": ""}),
         "gpu": CommandStepHandler("gpu", list(config["gpu_command"]), dict(config["gpu_environment"])),
     }
     return StepDelegatingExecutor(
         DeviceStepHandler(handlers),
-        retries=RetryMode.from_config(config["retries"]),
+        retries=RetryMode.from_config(config["retries"]) or RetryMode.ENABLED,
         max_concurrent=config.get("max_concurrent"),
         tag_concurrency_limits=config.get("tag_concurrency_limits"),
         check_step_health_interval_seconds=5,

@@ -1,4 +1,4 @@
-"""One partition for each configuration: a file of `configs/`, or a folder there that holds `config.yaml` or `config.json`."""
+"""One partition for each configuration: a file of `configs/`, or a folder there with a file called `config`."""
 
 import os
 from pathlib import Path

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
+from distil_dagster.config.sections import Base, Evaluation, Synthgen, TraceProcessing, Tuning
 from distil_dagster.data.store import ArtefactStore
 from distil_dagster.job import Job, open_job
 from distil_dagster.llm.client import Client, open_client
@@ -21,11 +21,14 @@ ROOT_VARIABLE = "DISTIL_ARTEFACTS"
 class BaseOverrides(Base):
     """General parameters; the task may be left to the configuration file."""
 
-    task: Task | None = Field(default=None, description="The kind of job; left empty, the configuration file's.")  # type: ignore[assignment]
+    task: str | None = Field(default=None, description="The kind of job; left empty, the configuration file's.")  # type: ignore[assignment]
 
 
-class DistilConfig(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The five sections. What is typed here goes, key by key, before the partition's file; nothing typed means as the file says."""
+class DistilConfig(dg.ConfigurableResource):
+    """The five sections. What is typed here goes, key by key, before the partition's file.
+
+    An empty launchpad therefore means "as the file says".
+    """
 
     base: BaseOverrides | None = Field(default=None, description="Which task, which models, and general parameters.")
     tuning: Tuning | None = Field(default=None, description="How the student is trained, by SFT and by RLVR.")
@@ -37,7 +40,7 @@ class DistilConfig(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember what the person typed: the fields above also hold defaults."""
-        run_config = context.run.run_config if context.run else {}
+        run_config: Any = context.run.run_config if context.run else {}
         typed = run_config.get("resources", {}).get(CONFIG_KEY, {}).get("config") or {}
         self._typed = {section: keys for section, keys in typed.items() if keys}
 
@@ -51,7 +54,7 @@ class DistilConfig(dg.ConfigurableResource):  # type: ignore[type-arg]
         return open_job(config_path(partition), self._typed)
 
 
-class Store(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Store(dg.ConfigurableResource):
     """The artefacts and the journal of answers, under one root folder."""
 
     root: str = Field(description="The folder that holds artefacts and journal.")

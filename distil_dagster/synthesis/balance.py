@@ -33,7 +33,7 @@ def quotas(target: int, labels: Sequence[str], seed_counts: Mapping[str, int] | 
 def plan_iteration(
     missing: Mapping[Label, int], iteration_size: int, in_single_call: int, random: Random
 ) -> list[GenerationRequest]:
-    """The calls of one iteration: at most `iteration_size` examples, the labels in turn, the call sizes as large as allowed."""
+    """The calls of one iteration: at most `iteration_size` examples, the labels in turn, as few calls as allowed."""
     left = Counter({label: count for label, count in missing.items() if count > 0})
     labels = list(left)
     random.shuffle(labels)

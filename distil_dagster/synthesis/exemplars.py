@@ -27,7 +27,8 @@ class Exemplars:
     @property
     def sources(self) -> tuple[str, ...]:
         """Where they came from, for provenance."""
-        return tuple(row.source for row in (*self.positives, *self.negatives, *self.unlabelled))
+        labelled = (*self.positives, *self.negatives)
+        return (*(example.source for example in labelled), *(row.source for row in self.unlabelled))
 
 
 class ExemplarPool:

@@ -1,4 +1,4 @@
-"""The generate–validate loop: ask for what is missing, check what comes, until the target is reached or nothing new comes.
+"""The generate–validate loop: ask for what is missing and check what comes, until the target is reached.
 
 Every draw depends on the seed and on the answers received before it. Answers are durable in the journal, so a run that
 is killed and started again draws the same, asks the same, and buys only what was in flight.

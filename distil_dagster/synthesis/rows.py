@@ -14,7 +14,10 @@ RowReason = RejectReason | Literal["beyond_target", "call_failed"]
 
 
 class SyntheticRow(Frozen):
-    """A generated example. `number` counts the accepted rows from 1; `exemplars` and `guidelines` are what its call showed."""
+    """A generated example.
+
+    `number` counts the accepted rows from 1; `exemplars` and `guidelines` are what its call showed.
+    """
 
     number: int
     label: str | None
@@ -49,7 +52,7 @@ class RejectedRow(Frozen):
 
 @dataclass(frozen=True)
 class SyntheticDataset:
-    """What generation gave. `stopped` says why it ended before the target, and is empty where the target was reached."""
+    """What generation gave. `stopped` says why it ended before the target; empty where the target was reached."""
 
     accepted: list[SyntheticRow]
     rejected: list[RejectedRow]

@@ -3,9 +3,9 @@
 ROUGE-L F1 of two token lists of lengths n and m with longest common subsequence L is 2L / (n + m) (Lin, 2004), which is
 the normalised Indel similarity. Tokens are those of the `rouge-score` package with its Porter stemmer.
 
-F1 > t needs L > t(n + m) / 2, and L is at most the size of the tokens' multiset intersection. So a match shares at least
-`o` of the query's n tokens, and by the pigeonhole principle at least one of any n - o + 1 of them (prefix filtering,
-Chaudhuri, Ganti and Kaushik, 2006). The rarest ones are looked up; the candidates they give are compared exactly.
+F1 > t needs L > t(n + m) / 2, and L is at most the size of the tokens' multiset intersection. So a match shares at
+least `o` of the query's n tokens, and by the pigeonhole principle at least one of any n - o + 1 of them (prefix
+filtering, Chaudhuri, Ganti and Kaushik, 2006). The rarest ones are looked up; what they give is compared exactly.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class SimilarityIndex:
 
 
 def _elements(tokens: Sequence[int]) -> list[_Element]:
-    """The tokens as a set: each with how often it stood before, so that a multiset intersection is a set intersection."""
+    """The tokens as a set: each with how often it stood before, so that multisets intersect as sets do."""
     seen: Counter[int] = Counter()
     elements = []
     for token in tokens:

@@ -83,7 +83,7 @@ class Classification:
         return Valid()
 
     def parse_prediction(self, text: str) -> Parsed:
-        """The class in what a model wrote: fences, quotes, closing punctuation and letter case are forgiven, prose is not."""
+        """The class in what a model wrote: fences, quotes, punctuation and letter case are forgiven, prose is not."""
         stripped = text.strip()
         fenced = _FENCE.match(stripped)
         candidate = (fenced.group(1) if fenced else stripped).strip(_WRAPPING)
@@ -107,7 +107,7 @@ class Classification:
             question=(str, Field(description="The input, as a user would send it.")),
             answer=(self._class_type(), Field(description="The name of the class.")),
         )
-        return create_model("GeneratedTexts", examples=(list[row], Field(description=f"{request.count} examples.")))  # type: ignore[valid-type]
+        return create_model("GeneratedTexts", examples=(list[row], Field(description=f"{request.count} examples.")))
 
     def read_generated(self, answer: BaseModel) -> list[Example]:
         """The generated texts as examples."""

@@ -30,7 +30,7 @@ def single_turns(messages: Sequence[Message]) -> list[tuple[Message, ...]]:
 
 
 def student_prompt(system_prompt: str, example: Example) -> list[dict[str, Any]]:
-    """The messages before the answer, under the task's system prompt; a system message that was kept is appended to it."""
+    """The messages before the answer, under the task's system prompt; a system message that was kept joins it."""
     kept = [message.content for message in example.prompt if message.role == "system"]
     rest = [message for message in example.prompt if message.role != "system"]
     return [{"role": "system", "content": "\n\n".join([system_prompt, *kept])}, *as_openai(rest)]

@@ -99,8 +99,8 @@ def split_traces(
 ) -> tuple[list[SplitTrace], list[SetAside]]:
     """Draw the traces that become training and test seeds; the rest is unstructured data.
 
-    A trace stands in exactly one part, and a conversation is never cut. What is beyond the largest number of unstructured
-    rows is set aside.
+    A trace stands in exactly one part, and a conversation is never cut. What is beyond the largest number of
+    unstructured rows is set aside.
     """
     order = list(traces)
     Random(seed).shuffle(order)  # a seed of None draws anew each time, as the configuration says
@@ -156,8 +156,8 @@ def _usable_trace(
 def _without_repetitions(traces: Sequence[Trace], held_out: Sequence[str]) -> tuple[list[Trace], list[SetAside]]:
     """Keep the first trace of those that ask the same.
 
-    Not only exact duplicates go: two traces with one question and two answers would put one question into both train and
-    test, or two labels into train.
+    Not only exact duplicates go: two traces with one question and two answers would put one question into both train
+    and test, or two labels into train.
     """
     tested = {question_key(question) for question in held_out}
     first: dict[str, Trace] = {}

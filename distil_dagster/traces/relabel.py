@@ -1,4 +1,4 @@
-"""Relabelling: a committee of models answers every example, the trace teacher decides, and what is invalid is repaired."""
+"""Relabelling: a committee answers every example, the trace teacher decides, and what is invalid is repaired."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def _aggregation(draft: _Draft, task: Task, settings: TraceProcessing) -> Reques
 def _repair(
     drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, client: Client, max_total_length: int
 ) -> None:
-    """Ask the trace teacher once about each answer that does not satisfy the task; note what is still wrong after that."""
+    """Ask the trace teacher once about each answer that does not satisfy the task; note what is still wrong."""
     broken = []
     for draft in drafts:
         verdict = task.validate(draft.example(), max_total_length)

@@ -99,7 +99,7 @@ def _unseen(train: Sequence[Example], tested: set[str], aside: list[SetAside]) -
 def _unstructured(
     folder: JobFolder, traces: Traces, tested: set[str], limit: int, aside: list[SetAside]
 ) -> list[UnstructuredRow]:
-    """Traces that became no seed, by what their users said (their answers are unchecked), and the folder's own texts."""
+    """Traces that became no seed, by what their users said, as their answers are unchecked; and the folder's texts."""
     rows = [
         UnstructuredRow(text="\n".join(m.content for m in trace.messages if m.role == "user"), source=trace.source)
         for trace in traces.part("unstructured")
@@ -108,7 +108,7 @@ def _unstructured(
     if own is not None:
         rows += own.rows
         aside += own.set_aside
-    unseen = []
+    unseen: list[UnstructuredRow] = []
     for row in rows:
         file, _, line = row.source.rpartition(":")
         if question_key(row.text) in tested:

@@ -105,6 +105,7 @@ def _trainer(
     eval_rows: Sequence[TrainingRow],
     report: Report,
 ) -> Any:
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
     from distil_dagster.training.prefix_trainer import PrefixCollator, PrefixTrainer
@@ -126,10 +127,14 @@ def _trainer(
         ],
     }
     if has_gpu():
-        return SFTTrainer(**settings)
-    # TRL leaves out the logits of the prompt on GPUs only.
-    share = not job.tuning.memory_optimized_training
-    return PrefixTrainer(**settings, data_collator=PrefixCollator(chat.pad_id, model.config.model_type, share))
+        trainer = SFTTrainer(**settings)
+    else:
+        # TRL leaves out the logits of the prompt on GPUs only.
+        share = not job.tuning.memory_optimized_training
+        collator = PrefixCollator(chat.pad_id, model.config.model_type, share)
+        trainer = PrefixTrainer(**settings, data_collator=collator)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _arguments(job: SftJob, checkpoints: Path, steps: int, *, held_out: bool) -> Any:

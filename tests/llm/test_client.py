@@ -296,9 +296,10 @@ def test_a_denied_route_stops_the_run_at_once(make_client, server, question, rep
     assert len(server.bodies) <= 4
 
 
-def test_an_unreachable_provider_stops_the_run(make_client, make_route, question, dead_url):
+@pytest.mark.parametrize("count", [1, 50])
+def test_an_unreachable_provider_stops_the_run(make_client, make_route, question, dead_url, count):
     with pytest.raises(ProviderError, match=r"cannot be reached.*Everything bought so far is kept"):
-        make_client(make_route(base_url=dead_url)).ask([question(str(number)) for number in range(50)], "answers")
+        make_client(make_route(base_url=dead_url)).ask([question(str(number)) for number in range(count)], "answers")
 
 
 def test_a_provider_that_breaks_for_good_stops_the_run_and_what_was_bought_is_kept(

@@ -69,6 +69,15 @@ def test_parameters_that_a_model_calls_otherwise_are_renamed_and_those_it_has_no
     assert "temperature" not in server.bodies[0]
 
 
+@pytest.mark.parametrize("provider", ["novita", "openai", "deepseek"])
+def test_parameters_that_the_route_itself_asks_for_are_never_dropped(send, server, question, provider, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-123")
+    extra = {"reasoning_effort": "medium", "enable_thinking": False}
+    send(question("Why?"), model=f"{provider}/gpt-oss-120b", api_key_env="MY_KEY", extra=extra)
+    assert server.bodies[0]["reasoning_effort"] == "medium"
+    assert server.bodies[0]["enable_thinking"] is False
+
+
 def test_the_key_in_the_named_variable_is_sent(send, server, question, monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-123")
     send(question("Why?"), api_key_env="MY_KEY", extra={"extra_headers": {"X-Team": "blue"}})

@@ -7,7 +7,6 @@ from distil_dagster.llm.requests import Failed
 from distil_dagster.traces.relabel import relabel_traces, require_minimum, seed_counts
 from distil_dagster.traces.relevance import FilteredTraces, ScoredTrace
 
-
 COMMITTEE = ["openai.gpt-oss-20b", "deepseek.v3.1"]
 
 

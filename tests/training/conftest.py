@@ -16,7 +16,8 @@ from distil_dagster.training.rows import ChatRow, write_rows
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{{ message['content'] }}"
-    "{% for call in message['tool_calls'] or [] %}<tool_call>\n{{ call['function'] | tojson }}\n</tool_call>{% endfor %}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "<tool_call>\n{{ call['function'] | tojson }}\n</tool_call>{% endfor %}"
     "<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )

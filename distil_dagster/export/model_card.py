@@ -1,0 +1,40 @@
+"""The README of the delivered folder: what the model is for, how good it is, how to serve and ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What is said of the model. `figures` is Markdown from the evaluation's report, taken as it is.
+
+    `tool_parser` is the name under which vLLM parses the student's calls of tools; none for models without tools.
+    """
+
+    student: str
+    hub_id: str
+    licence: str
+    teacher: str
+    task: str
+    task_description: str
+    figures: str
+    tool_parser: str | None = None
+    notice: str = ""
+
+
+def model_card(name: str, facts: CardFacts, *, has_adapter: bool) -> str:
+    """The card's Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown
+    )
+    return environment.get_template("README.md.j2").render(name=name, facts=facts, has_adapter=has_adapter)
