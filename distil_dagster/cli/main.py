@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="materialize the assets of a configuration, with live progress")
     run.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
     run.add_argument(
-        "--select", metavar="ASSETS", help="assets to materialize, e.g. synthetic_dataset or 'sft_adapter+'"
+        "--select", metavar="ASSETS", help="assets to materialize, by name, with + for what is before or after, e.g. 'sft_adapter+', several with commas"
     )
     run.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting that goes before the file's"
@@ -128,7 +128,3 @@ def typed_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     if problems:
         raise ConfigError(problems)
     return typed
-
-
-if __name__ == "__main__":
-    sys.exit(main())

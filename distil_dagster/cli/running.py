@@ -1,12 +1,13 @@
 """`run` and `report`: materializes the assets of one configuration in this process and shows what happens."""
 
 import os
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,8 @@ def _selection(defs: "dg.Definitions", select: str | None) -> "list[dg.AssetKey]
     import dagster as dg
 
     try:
-        chosen = dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph())
+        parts = [dg.AssetSelection.from_string(part.strip()) for part in select.split(",")]
+        chosen = reduce(or_, parts).resolve(defs.resolve_asset_graph())
     except dg.DagsterError as error:
         raise DistilError(f"--select {select}: {error}") from None
     if not chosen:
@@ -152,7 +154,12 @@ def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
 
     with SimulatedTeacher(simulated) as teacher, tempfile.TemporaryDirectory() as folder:
         routes = Path(folder) / "models.yaml"
-        route = {"model": "openai/simulated/{name}", "base_url": teacher.base_url, "api_key_env": _SIMULATED_KEY}
+        route = {
+            "model": "openai/simulated/{name}",
+            "base_url": teacher.base_url,
+            "api_key_env": _SIMULATED_KEY,
+            "extra": {"input_cost_per_token": 0, "output_cost_per_token": 0},
+        }
         routes.write_text(yaml.safe_dump({ANY_MODEL: route}), encoding="utf-8")
         os.environ[ROUTES_VARIABLE] = str(routes)
         os.environ[_SIMULATED_KEY] = "none-needed"
@@ -161,8 +168,4 @@ def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
             yield
         finally:
             del os.environ[ROUTES_VARIABLE], os.environ[_SIMULATED_KEY]
-            console.notice(f"The simulated teacher answered {teacher.stats()['answered']} requests.")
-
-
-if __name__ == "__main__":
-    sys.exit("use the command distil-dagster")
+            console.notice(f"The simulated teacher answered {teacher.stats()['by_outcome'].get('answered', 0)} requests.")

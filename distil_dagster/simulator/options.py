@@ -29,8 +29,9 @@ class Options:
     stats_file: Path | None = None
 
     def error_rate_of(self, model: str) -> float:
-        """The share of wrong answers of one model."""
-        return self.error_rates.get(model, self.error_rate)
+        """The share of wrong answers of one model, named as it was asked or by the last part of that name."""
+        own_name = model.rpartition("/")[2]
+        return self.error_rates.get(model, self.error_rates.get(own_name, self.error_rate))
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -52,18 +52,21 @@ class PrefixTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Cross-entropy summed over the answers' tokens, over their number in all batches of the update."""
+        """The loss of a batch; `num_items_in_batch` counts the trained tokens of the whole update."""
         if return_outputs:
             raise NotImplementedError("this loss keeps no logits")
-        length = inputs["answer_length"]
-        logits = _answer_logits(model, inputs)
-        labels = inputs["labels"][:, -length:]
-        trained = labels != IGNORED
-        count = trained.sum() if num_items_in_batch is None else num_items_in_batch
-        return cross_entropy(logits[trained].float(), labels[trained], reduction="sum") / count
+        return answer_loss(model, inputs, num_items_in_batch)
 
 
-def _answer_logits(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+def answer_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> torch.Tensor:
+    """Cross-entropy summed over the answers' tokens, over their number or that of the whole update."""
+    labels = inputs["labels"][:, -inputs["answer_length"] :]
+    trained = labels != IGNORED
+    logits = _answer_logits(model, inputs)[trained]
+    return cross_entropy(logits.float(), labels[trained], reduction="sum") / (trained.sum() if count is None else count)
+
+
+def _answer_logits(model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
     """Logits of `rows x answer_length x vocabulary` for the last places; each predicts the token of its own place."""
     ids, mask, prefix = inputs["input_ids"], inputs["attention_mask"], inputs["prefix"]
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)

@@ -121,7 +121,10 @@ class TestRealBankingQuestions:
     def test_a_thousand_generated_rows_are_varied(self, banking):
         random = Random(1)
         made = [
-            example.question for name in banking.classes for _ in range(25) for example in banking.generate(name, 4, random, [])
+            example.question
+            for name in banking.classes
+            for _ in range(25)
+            for example in banking.generate(name, 4, random, [])
         ]
         assert len(made) == 1000
         assert share_without_a_twin(made) >= 0.95

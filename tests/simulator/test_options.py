@@ -19,12 +19,9 @@ def test_a_bare_command_gives_the_defaults():
 
 
 def test_every_option_arrives():
-    options = options_from(
-        parsed(
-            *("--seed 5 --latency 0.5 --refuse-rate 0.1 --fail-rate 0.2 --hang-rate 0.01 --cut-rate 0.02").split(),
-            *("--garble-rate 0.03 --retry-after 3 --slots 8 --stats-file counts.json").split(),
-        )
-    )
+    rates = ["--refuse-rate=0.1", "--fail-rate=0.2", "--hang-rate=0.01", "--cut-rate=0.02", "--garble-rate=0.03"]
+    others = ["--seed=5", "--latency=0.5", "--retry-after=3", "--slots=8", "--stats-file=counts.json"]
+    options = options_from(parsed(*rates, *others))
     assert options == Options(
         seed=5,
         latency=0.5,
@@ -39,6 +36,12 @@ def test_error_rates_are_for_all_models_or_for_one():
     options = options_from(parsed("--error-rate", "0.05", "--error-rate", "deepseek.v3.1=0.2"))
     assert options.error_rate_of("deepseek.v3.1") == 0.2
     assert options.error_rate_of("zai.glm-5") == 0.05
+
+
+def test_a_model_is_known_by_the_last_part_of_its_name():
+    options = options_from(parsed("--error-rate", "0.05", "--error-rate", "zai.glm-5=0.2"))
+    assert options.error_rate_of("simulated/zai.glm-5") == 0.2
+    assert options.error_rate_of("simulated/other") == 0.05
 
 
 def test_a_model_without_a_rate_does_not_err():

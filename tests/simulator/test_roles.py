@@ -73,7 +73,9 @@ class TestAnswering:
         question = "Hello there, how do I change my PIN? Thanks."
         assert post(teacher, body("answer", question)).parsed == {"answer": "change_pin"}
 
-    @pytest.mark.parametrize("failed", ['{"answer": "chan', "Sure! Here it is: {'answer\": \"x\"", '{"answer": "nonsense"}'])
+    @pytest.mark.parametrize(
+        "failed", ['{"answer": "chan', 'Sure! Here it is: {\'answer": "x"', '{"answer": "nonsense"}']
+    )
     def test_a_request_to_repair_is_answered_for_the_question_before_it(
         self, teacher, post, body, class_schema, failed
     ):
@@ -132,7 +134,9 @@ class TestJudging:
 class TestGeneration:
     def prompt(self, name, count=4, examples=(), note=""):
         shown = "\n".join(block("example", {"question": q, "answer": a}) for q, a in examples)
-        return f"{note}<class>{name}</class>\n{shown}\n<count>{count}</count>\n<guidelines>\n- tone: calm\n</guidelines>"
+        return (
+            f"{note}<class>{name}</class>\n{shown}\n<count>{count}</count>\n<guidelines>\n- tone: calm\n</guidelines>"
+        )
 
     def test_as_many_examples_of_the_class_come_as_are_asked_for(self, teacher, post, body):
         rows = post(teacher, body("generated_examples", self.prompt("change_pin", 3))).parsed["examples"]
@@ -173,7 +177,9 @@ class TestErrors:
 
     def test_each_model_errs_at_its_own_rate(self, gold_folder, post, body):
         with SimulatedTeacher(gold_folder, Options(error_rate=0.1, error_rates={"poor": 0.5})) as teacher:
-            wrong = {name: 1 - self.answers(post, teacher, body, name)["card_arrival"] / 400 for name in ("fair", "poor")}
+            wrong = {
+                name: 1 - self.answers(post, teacher, body, name)["card_arrival"] / 400 for name in ("fair", "poor")
+            }
         assert wrong == pytest.approx({"fair": 0.1, "poor": 0.5}, abs=0.08)
 
     def test_the_same_body_always_gets_the_same_answer(self, gold_folder, post, body):

@@ -21,7 +21,11 @@ def test_an_arrival_gives_its_attempt():
 
 def test_a_body_is_answered_when_its_answer_is_billed():
     stats = Stats()
-    for digest, outcomes in {"a": ["answered", "answered"], "b": ["failed", "answered"], "c": ["cut", "garbled"]}.items():
+    for digest, outcomes in {
+        "a": ["answered", "answered"],
+        "b": ["failed", "answered"],
+        "c": ["cut", "garbled"],
+    }.items():
         for outcome in outcomes:
             stats.arrived("answer", "m", digest)
             stats.left(outcome, digest, 10, 2)

@@ -20,12 +20,8 @@ def test_seeds_give_many_wordings():
 
 def test_only_the_phrases_of_the_table_are_added():
     found = {reworded("A fee", Random(seed), NOTHING_TO_ADD) for seed in range(200)}
-    assert found == {
-        f"{before}{core}{after}"
-        for before in ("", "Hi, ")
-        for core in ("A fee", "A charge")
-        for after in ("", ". Thanks.")
-    } - {"A fee. Thanks.", "A charge. Thanks."} | {"A fee. Thanks.", "A charge. Thanks."}
+    cores, closed = ("A fee", "A charge"), (". Thanks.", "")
+    assert found == {f"{before}{core}{after}" for before in ("", "Hi, ") for core in cores for after in closed}
 
 
 def test_a_synonym_keeps_the_capital_letter():

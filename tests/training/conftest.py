@@ -1,4 +1,3 @@
-import json
 import os
 from pathlib import Path
 
@@ -62,6 +61,7 @@ def student(tmp_path_factory) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=512,
+        initializer_range=0.1,
         bos_token_id=wrapped.bos_token_id,
         eos_token_id=wrapped.eos_token_id,
         pad_token_id=wrapped.pad_token_id,
@@ -115,17 +115,14 @@ def sft_job(tmp_path, student, rows, tuning) -> SftJob:
 
 
 class Recorder:
-    """A report that keeps what it was told; raises at the step where a test wants training to break off."""
+    """A report that keeps what it was told."""
 
-    def __init__(self, break_at: int | None = None) -> None:
+    def __init__(self) -> None:
         self.values: list[dict] = []
         self.failures: list[str] = []
-        self.break_at = break_at
 
     def measured(self, values) -> None:
         self.values.append(dict(values))
-        if self.break_at is not None and values["step"] >= self.break_at:
-            raise KeyboardInterrupt
 
     def failed(self, text: str) -> None:
         self.failures.append(text)
@@ -136,5 +133,24 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-def read_jsonl(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+@pytest.fixture(scope="session")
+def tuned(student, tmp_path_factory) -> Path:
+    """An adapter that changes what the student writes."""
+    from distil_dagster.training.sft import train
+
+    folder = tmp_path_factory.mktemp("tuned")
+    cries = list(CRIES.items()) * 4
+    rows = [chat_row(str(number), f"{cry} {number}", animal) for number, (cry, animal) in enumerate(cries)]
+    write_rows(folder / "rows.jsonl", rows)
+    settings = {"learning_rate": 1e-2, "bf16": False, "lora_r": 32, "lora_alpha_multiplier": 2}
+    job = SftJob(
+        student=student,
+        tuning=Tuning(**settings, per_device_train_batch_size=6, num_train_epochs=12),
+        seed=1,
+        train_rows=folder / "rows.jsonl",
+        eval_rows=folder / "rows.jsonl",
+        output=folder / "adapter",
+        checkpoints=folder / "checkpoints",
+    )
+    train(job, Recorder())
+    return job.output

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 PROMPT = json.loads(Path(__file__).with_name("prompt.json").read_text(encoding="utf-8"))
 
@@ -39,7 +40,7 @@ class ModelClient:
         return message.content or ""
 
 
-def messages(question: str, context: str | None = None) -> list[dict[str, str]]:
+def messages(question: str, context: str | None = None) -> list[ChatCompletionMessageParam]:
     """The conversation for one question; `context` is the passage to answer from, where the task has one."""
     if (PROMPT["question_with_context"] is None) != (context is None):
         raise SystemExit("this model takes no --context" if context is not None else "this model needs a --context")
