@@ -19,10 +19,16 @@ distil_job = dg.define_asset_job(
     description="From traces to a tested small model, for one configuration.",
 )
 
+rank_job = dg.define_asset_job(
+    "rank",
+    selection=dg.AssetSelection.assets(evaluation.leaderboard),
+    description="All configurations that have a report, side by side.",
+)
+
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(_PHASES),
     asset_checks=dg.load_asset_checks_from_modules(_PHASES),
-    jobs=[distil_job],
+    jobs=[distil_job, rank_job],
     resources={
         CONFIG_KEY: DistilConfig.configure_at_launch(),
         STORE_KEY: store,

@@ -1,8 +1,11 @@
 """What tests of several modules share: a job, its task, and a client whose answers a test writes down."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +13,11 @@ from hypothesis import settings
 from distil_dagster.data.job import JobDescription
 from distil_dagster.llm.requests import Answered, Failed, Request, Usage
 from distil_dagster.tasks.classification import Classification
+
+# Before torch and transformers are loaded by a test.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # The first example of a test may import a library; how long that takes says nothing about the code.
 settings.register_profile("tests", deadline=None)
@@ -57,3 +65,62 @@ def task(job) -> Classification:
 @pytest.fixture
 def scripted() -> type[ScriptedClient]:
     return ScriptedClient
+
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "<tool_call>\n{{ call['function'] | tojson }}\n</tool_call>{% endfor %}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_student(folder: Path, texts: Sequence[str], max_length: int) -> Path:
+    """A random Llama-shaped model of 2 layers with a byte-level tokenizer and a ChatML template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|im_start|>", "<|im_end|>", "<|pad|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*texts, "system user assistant"] * 4, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|pad|>",
+        model_max_length=max_length,
+        chat_template=CHATML,
+    )
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(wrapped),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=max_length,
+        initializer_range=0.1,
+        bos_token_id=wrapped.bos_token_id,
+        eos_token_id=wrapped.eos_token_id,
+        pad_token_id=wrapped.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory) -> Path:
+    """A student that trains in seconds and has room for whole prompts."""
+    return write_student(tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 2048)

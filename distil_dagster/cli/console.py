@@ -37,8 +37,10 @@ class RunConsole:
         self._console.print(f"    {text}", style="dim", markup=False)
 
     def show_event(self, entry: "EventLogEntry", _cursor: str = "") -> None:
-        """An event of the run: a step that starts, ends or fails, a check that fails."""
+        """An event of the run: a logged line, a step that starts, ends or fails, a check that fails."""
         event = entry.dagster_event
+        if event is None and entry.level >= logging.INFO:
+            self.line(entry.user_message)
         if event is None or event.step_key is None:
             return
         step = event.step_key
@@ -87,10 +89,11 @@ class _ConsoleHandler(logging.Handler):
 
 
 @contextmanager
-def log_to_terminal(console: RunConsole) -> Iterator[None]:
-    """Show what the package logs for the time of a run."""
+def package_log_shown(console: RunConsole, *, already_in_events: bool) -> Iterator[None]:
+    """Show what the package logs for the time of a run, unless the instance makes it events of the run anyway."""
     logger = logging.getLogger("distil_dagster")
-    handler, level, propagate = _ConsoleHandler(console), logger.level, logger.propagate
+    handler: logging.Handler = logging.NullHandler() if already_in_events else _ConsoleHandler(console)
+    level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="materialize the assets of a configuration, with live progress")
     run.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
     run.add_argument(
-        "--select", metavar="ASSETS", help="assets to materialize, by name, with + for what is before or after, e.g. 'sft_adapter+', several with commas"
+        "--select",
+        metavar="ASSETS",
+        help="assets to materialize, by name, with + for what is before or after, e.g. 'sft_adapter+', several with commas",
     )
     run.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting that goes before the file's"

@@ -5,13 +5,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distil_dagster.cli.console import RunConsole, log_to_terminal
+from distil_dagster.cli.console import RunConsole, package_log_shown
 from distil_dagster.config.catalogue import ANY_MODEL, ROUTES_VARIABLE
 from distil_dagster.config.loading import load_config
 from distil_dagster.errors import DistilError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 _EXTENSIONS = (".yaml", ".yml", ".json")
+# Dagster's own lines would drown ours; they are all in the run's log.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _SIMULATED_KEY = "DISTIL_SIMULATED_KEY"
 
 
@@ -88,10 +90,13 @@ def _materialize(
     from distil_dagster.definitions import defs
     from distil_dagster.orchestration.resources import CONFIG_KEY
 
-    run_config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    run_config: dict[str, Any] = dict(_QUIET)
     if typed:
         run_config["resources"] = {CONFIG_KEY: {"config": dict(typed)}}
-    with dg.DagsterInstance.get() as instance, log_to_terminal(console):
+    with ExitStack() as stack:
+        instance = stack.enter_context(dg.DagsterInstance.get())
+        in_events = "distil_dagster" in instance.managed_python_loggers
+        stack.enter_context(package_log_shown(console, already_in_events=in_events))
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, console.show_event)
         job = defs.resolve_job_def("distil")
@@ -127,19 +132,8 @@ def _selection(defs: "dg.Definitions", select: str | None) -> "list[dg.AssetKey]
 
 
 def _update_leaderboard(defs: "dg.Definitions", instance: "dg.DagsterInstance") -> None:
-    leaderboard = defs.resolve_implicit_job_def_def_for_assets([__leaderboard_key()])
-    if leaderboard is not None:
-        leaderboard.execute_in_process(
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            instance=instance,
-            asset_selection=[__leaderboard_key()],
-        )
-
-
-def __leaderboard_key() -> "dg.AssetKey":
-    import dagster as dg
-
-    return dg.AssetKey("leaderboard")
+    """Rank the new report among the others; the leaderboard has no partitions, so it needs a run of its own."""
+    defs.resolve_job_def("rank").execute_in_process(run_config=dict(_QUIET), instance=instance)
 
 
 @contextmanager
@@ -168,4 +162,6 @@ def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
             yield
         finally:
             del os.environ[ROUTES_VARIABLE], os.environ[_SIMULATED_KEY]
-            console.notice(f"The simulated teacher answered {teacher.stats()['by_outcome'].get('answered', 0)} requests.")
+            console.notice(
+                f"The simulated teacher answered {teacher.stats()['by_outcome'].get('answered', 0)} requests."
+            )

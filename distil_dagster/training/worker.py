@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,12 +89,16 @@ def _do(job: SftJob | PredictJob | MergeJob, report: Report) -> None:
 
 
 def _stay_offline_and_quiet() -> None:
-    """Everything that a job needs is in its folders; before the libraries read these variables."""
+    """Everything that a job needs is in its folders; set before the libraries read these variables."""
+    # Threads that wait actively take the processor from whoever else computes on this machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Of the libraries among each other; nothing that a person who trains could heed.
+    warnings.simplefilter("ignore", FutureWarning)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,9 @@ def test_an_answer_equals_greedy_decoding_token_by_token(job, student, rows):
         assert answer.text == chat.decode(written[:-1] if stopped else written)
 
 
-def test_an_answer_that_was_cut_says_so(job):
+def test_an_answer_that_was_cut_says_so_and_one_that_was_not_too(job):
     assert {answer.finish_reason for answer in predict(changed(job, max_new_tokens=1))} == {"length"}
+    assert {answer.finish_reason for answer in predict(job)} == {"stop"}
 
 
 def test_the_adapter_changes_the_answers(job):

@@ -1,0 +1,83 @@
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from distil_dagster.export.bundle import write_bundle
+
+
+@pytest.fixture
+def server():
+    """An OpenAI-compatible server on this machine; `server.says` is its message, `server.asked` what it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **self.server.says}}
+            body = json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]})
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    http.asked, http.says = [], {"content": "cards"}
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield http
+    http.shutdown()
+    http.server_close()
+
+
+def ask(bundle, server, *arguments):
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    command = [sys.executable, str(bundle / "model_client.py"), "--base-url", url, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_client_asks_as_training_did(tmp_path, merged, serving, facts, server):
+    bundle = write_bundle(tmp_path / "bundle", merged, None, serving, facts)
+    result = ask(bundle, server, "--question", "Where is my card?")
+    assert result.stdout == "cards\n", result.stderr
+    (sent,) = server.asked
+    assert sent["messages"] == [
+        {"role": "system", "content": serving.system_prompt},
+        {"role": "user", "content": "Where is my card?"},
+    ]
+    assert (sent["model"], sent["temperature"], sent["max_tokens"]) == ("banking", 0, 32)
+    assert "tools" not in sent
+
+
+def test_a_passage_stands_where_training_had_it_whatever_it_holds(tmp_path, merged, serving, facts, server):
+    reading = replace(serving, question_with_context="Context: {context}\n\nQuestion: {question}")
+    bundle = write_bundle(tmp_path / "bundle", merged, None, reading, facts)
+    ask(bundle, server, "--question", "Who {context}?", "--context", "A {question} {x}")
+    assert server.asked[0]["messages"][1]["content"] == "Context: A {question} {x}\n\nQuestion: Who {context}?"
+
+
+@pytest.mark.parametrize(
+    ("form", "arguments", "complaint"),
+    [(None, ["--context", "x"], "takes no --context"), ("{context} {question}", [], "needs a --context")],
+)
+def test_a_passage_too_many_or_too_few_is_refused(tmp_path, merged, serving, facts, server, form, arguments, complaint):
+    bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, question_with_context=form), facts)
+    result = ask(bundle, server, "--question", "?", *arguments)
+    assert result.returncode == 1
+    assert complaint in result.stderr
+    assert server.asked == []
+
+
+def test_a_call_of_a_tool_is_printed_as_json(tmp_path, merged, serving, facts, server):
+    tool = {"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}}
+    bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, tools=(tool,)), facts)
+    call = {"id": "1", "type": "function", "function": {"name": "lock", "arguments": '{"door": "front"}'}}
+    server.says = {"content": None, "tool_calls": [call]}
+    result = ask(bundle, server, "--question", "lock it")
+    assert json.loads(result.stdout) == {"name": "lock", "parameters": {"door": "front"}}
+    assert server.asked[0]["tools"] == [tool]
