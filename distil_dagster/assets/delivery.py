@@ -69,7 +69,7 @@ def model_bundle(
     )
 
 
-@dg.asset_check(asset=model_bundle)
+@dg.asset_check(partitions_def=configs, asset=model_bundle)
 def bundle_answers_as_evaluated(model_bundle: ModelBundle) -> dg.AssetCheckResult:
     """The delivered model writes, to every test row, what the evaluated student wrote."""
     return dg.AssetCheckResult(

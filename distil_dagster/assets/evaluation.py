@@ -57,7 +57,7 @@ def teacher_evaluation(
     )
 
 
-@dg.asset_check(asset=teacher_evaluation)
+@dg.asset_check(partitions_def=configs, asset=teacher_evaluation)
 def teacher_verdict(teacher_evaluation: TeacherEvaluation) -> dg.AssetCheckResult:
     """The teacher is good enough to teach (PROCEED)."""
     return dg.AssetCheckResult(
@@ -106,7 +106,7 @@ def eval_report(
     )
 
 
-@dg.asset_check(asset=eval_report)
+@dg.asset_check(partitions_def=configs, asset=eval_report)
 def student_not_below_original(eval_report: EvalReport) -> dg.AssetCheckResult:
     """The tuned student does no worse than the original model whose traces it learned from."""
     student, original = eval_report.tuned, eval_report.mean("original")

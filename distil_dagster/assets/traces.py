@@ -122,7 +122,10 @@ def relabelled_traces(
 
 
 @dg.asset_check(
-    asset=relabelled_traces, blocking=True, additional_ins={"filtered_traces": dg.AssetIn("filtered_traces")}
+    asset=relabelled_traces,
+    partitions_def=configs,
+    blocking=True,
+    additional_ins={"filtered_traces": dg.AssetIn("filtered_traces")},
 )
 def min_generated_examples(
     context: dg.AssetCheckExecutionContext,

@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--select",
         metavar="ASSETS",
-        help="assets to materialize, by name, with + for what is before or after, e.g. 'sft_adapter+', several with commas",
+        help="assets to materialize: names with commas between, + for what is before or after, e.g. 'sft_adapter+'",
     )
     run.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting that goes before the file's"

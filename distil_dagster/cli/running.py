@@ -15,7 +15,7 @@ from distil_dagster.cli.console import RunConsole, package_log_shown
 from distil_dagster.config.catalogue import ANY_MODEL, ROUTES_VARIABLE
 from distil_dagster.config.loading import load_config
 from distil_dagster.errors import DistilError
-from distil_dagster.orchestration.partitions import FOLDER_VARIABLE, config_folder
+from distil_dagster.orchestration.config_files import FOLDER_VARIABLE, config_folder
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -11,7 +11,7 @@ from distil_dagster.config.sections import Base, Evaluation, Synthgen, TraceProc
 from distil_dagster.data.store import ArtefactStore
 from distil_dagster.job import Job, open_job
 from distil_dagster.llm.client import Client, open_client
-from distil_dagster.orchestration.partitions import config_path
+from distil_dagster.orchestration.config_files import config_path
 
 CONFIG_KEY = "distil"
 STORE_KEY = "store"

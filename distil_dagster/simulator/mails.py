@@ -16,7 +16,7 @@ _EXCLAIMED_SHARE = 0.05
 _TYPO_SHARE = 0.12
 # How many sentences that state nothing stand beside the decisive ones: none to two.
 _BY_THE_WAY_WEIGHTS = (2, 5, 3)
-_DENIAL_SHARE = 0.4
+_DENIAL_SHARE = 0.3
 _REQUEST_SHARE = 0.35
 _CLOSING_SHARE = 0.4
 

@@ -1,0 +1,40 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def cli_environment():
+    """The environment of a command whose artefacts and instance are in a folder."""
+    return environment_in
+
+
+@pytest.fixture
+def run_cli(tmp_path):
+    """Runs the command line in a process and a home of its own."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "distil_dagster.cli", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environment_in(tmp_path) | environment,
+        )
+
+    return run
+
+
+def environment_in(home: Path) -> dict[str, str]:
+    (home / "dagster").mkdir(exist_ok=True)
+    return os.environ | {
+        "DAGSTER_HOME": str(home / "dagster"),
+        "DISTIL_ARTEFACTS": str(home / "artefacts"),
+        "PYTHONPATH": str(ROOT),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }

@@ -1,0 +1,94 @@
+import pytest
+
+from distil_dagster.cli.main import main, typed_settings
+from distil_dagster.errors import ConfigError
+
+FIVE_MISTAKES = """\
+base:
+  task: classification
+  student_model_name: SmolLM2-135M-Instrukt
+tuning:
+  lerning_rate: 1e-4
+  num_train_epochs: many
+synthgen:
+  teacher_temperature: 0.9
+trace_procesing:
+  relabel: true
+"""
+
+
+def test_five_mistakes_give_five_errors_with_line_and_key_and_exit_code_2(tmp_path, capsys):
+    path = tmp_path / "job.yaml"
+    path.write_text(FIVE_MISTAKES)
+    assert main(["validate", str(path)]) == 2
+    *errors, summary = capsys.readouterr().err.splitlines()
+    assert len(errors) == 5
+    places = [(int(line.split(":")[1]), line.split(":")[2].strip()) for line in errors]
+    assert places == [
+        (3, "base.student_model_name"),
+        (5, "tuning.lerning_rate"),
+        (6, "tuning.num_train_epochs"),
+        (8, "synthgen.teacher_temperature"),
+        (9, "trace_procesing"),
+    ]
+    assert "SmolLM2-135M-Instruct" in errors[0]
+    assert "learning_rate" in errors[1]
+    assert "'many'" in errors[2]
+    assert "0.9" in errors[3]
+    assert "trace_processing" in errors[4]
+    assert summary.startswith("5 mistakes")
+
+
+def test_mistakes_of_several_files_are_shown_together(tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text("base: {task: nonsense}\n")
+    assert main(["validate", str(tmp_path / "one.yaml"), str(tmp_path / "two.yaml")]) == 2
+    err = capsys.readouterr().err
+    assert "one.yaml:1: base.task" in err
+    assert "two.yaml:1: base.task" in err
+
+
+def test_a_good_file_is_ready_to_run_and_warnings_are_shown(tmp_path, capsys):
+    path = tmp_path / "job.yaml"
+    path.write_text("base: {task: classification}\nsynthgen: {parallel_llm_calls: true}\n")
+    assert main(["validate", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "parallel_llm_calls" in out
+    assert "ready to run" in out
+
+
+def test_typed_settings_are_read_as_yaml():
+    assert typed_settings(["tuning.lora_r=8", "synthgen.mutation_topics=[a, b]", "base.random_seed=null"]) == {
+        "tuning": {"lora_r": 8},
+        "synthgen": {"mutation_topics": ["a", "b"]},
+        "base": {"random_seed": None},
+    }
+
+
+@pytest.mark.parametrize("setting", ["lora_r=8", "tuning.lora_r", "=1", "tuning.=1"])
+def test_a_setting_without_section_key_and_value_is_named(setting):
+    with pytest.raises(ConfigError, match=r"section\.key=value"):
+        typed_settings([setting])
+
+
+def test_a_typed_mistake_is_found_before_anything_runs(capsys):
+    assert main(["run", "quickstart", "--set", "tuning.lora_rank=8"]) == 2
+    assert "run config: tuning.lora_rank" in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_not_there_is_named(capsys):
+    assert main(["run", "no-such-job"]) == 1
+    assert "no-such-job: no such configuration" in capsys.readouterr().err
+
+
+def test_a_report_that_was_never_written_says_how_to_get_it(run_cli):
+    done = run_cli("report", "quickstart")
+    assert done.returncode == 1
+    assert "distil-dagster run quickstart" in done.stderr
+
+
+def test_an_unknown_asset_is_named(run_cli):
+    done = run_cli("run", "quickstart", "--select", "sft_adaptor")
+    assert done.returncode == 1
+    assert "--select sft_adaptor" in done.stderr
+    assert "Traceback" not in done.stderr
