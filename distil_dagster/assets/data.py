@@ -5,6 +5,7 @@ from collections import Counter
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
+from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.orchestration.executors import ON_CPU
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig, Store
@@ -50,7 +51,7 @@ def seed_data(
     )
 
 
-@dg.asset_check(partitions_def=configs, asset=seed_data, blocking=True)
+@partitioned_check(asset=seed_data, blocking=True)
 def train_and_test_are_apart(seed_data: SeedData) -> dg.AssetCheckResult:
     """No question of the test set stands in the training seeds."""
     tested = {input_key(example.prompt) for example in seed_data.test}
@@ -58,7 +59,7 @@ def train_and_test_are_apart(seed_data: SeedData) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=not shared, metadata={"shared_rows": ", ".join(shared) or "none"})
 
 
-@dg.asset_check(partitions_def=configs, asset=seed_data)
+@partitioned_check(asset=seed_data)
 def class_coverage(
     context: dg.AssetCheckExecutionContext, distil: DistilConfig, seed_data: SeedData
 ) -> dg.AssetCheckResult:
@@ -114,7 +115,7 @@ def synthetic_dataset(
     )
 
 
-@dg.asset_check(partitions_def=configs, asset=synthetic_dataset)
+@partitioned_check(asset=synthetic_dataset)
 def target_reached(synthetic_dataset: SyntheticDataset) -> dg.AssetCheckResult:
     """Generation reached its target."""
     return dg.AssetCheckResult(

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
+from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.assets.training import Adapter, model_and_adapter, predict
 from distil_dagster.config.catalogue import students
 from distil_dagster.evaluation.artefacts import EvalReport
@@ -69,7 +70,7 @@ def model_bundle(
     )
 
 
-@dg.asset_check(partitions_def=configs, asset=model_bundle)
+@partitioned_check(asset=model_bundle)
 def bundle_answers_as_evaluated(model_bundle: ModelBundle) -> dg.AssetCheckResult:
     """The delivered model writes, to every test row, what the evaluated student wrote."""
     return dg.AssetCheckResult(

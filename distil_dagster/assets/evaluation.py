@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
+from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.assets.training import Adapter, model_and_adapter, predict
 from distil_dagster.evaluation import teacher as teacher_phase
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation
@@ -57,7 +58,7 @@ def teacher_evaluation(
     )
 
 
-@dg.asset_check(partitions_def=configs, asset=teacher_evaluation)
+@partitioned_check(asset=teacher_evaluation)
 def teacher_verdict(teacher_evaluation: TeacherEvaluation) -> dg.AssetCheckResult:
     """The teacher is good enough to teach (PROCEED)."""
     return dg.AssetCheckResult(
@@ -106,7 +107,7 @@ def eval_report(
     )
 
 
-@dg.asset_check(partitions_def=configs, asset=eval_report)
+@partitioned_check(asset=eval_report)
 def student_not_below_original(eval_report: EvalReport) -> dg.AssetCheckResult:
     """The tuned student does no worse than the original model whose traces it learned from."""
     student, original = eval_report.tuned, eval_report.mean("original")

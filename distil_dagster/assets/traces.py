@@ -3,6 +3,7 @@
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
+from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.errors import DataError
 from distil_dagster.orchestration.executors import ON_CPU
 from distil_dagster.orchestration.partitions import configs
@@ -121,9 +122,8 @@ def relabelled_traces(
     )
 
 
-@dg.asset_check(
+@partitioned_check(
     asset=relabelled_traces,
-    partitions_def=configs,
     blocking=True,
     additional_ins={"filtered_traces": dg.AssetIn("filtered_traces")},
 )

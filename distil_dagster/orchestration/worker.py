@@ -3,7 +3,9 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,7 @@ def run_worker(context: dg.AssetExecutionContext, job: SftJob | PredictJob | Mer
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_job(folder / JOB_FILE, job)
-    with dg.open_pipes_session(
-        context=context,
-        context_injector=dg.PipesTempFileContextInjector(),
-        message_reader=dg.PipesTempFileMessageReader(),
-    ) as session:
+    with _open_session(context) as session:
         process = subprocess.Popen(
             worker_command(folder / JOB_FILE), env={**os.environ, **session.get_bootstrap_env_vars()}
         )
@@ -41,6 +39,22 @@ def run_worker(context: dg.AssetExecutionContext, job: SftJob | PredictJob | Mer
             _end(process)
     if process.returncode != 0:
         raise TrainingError(_reason(process.returncode, session.get_custom_messages()))
+
+
+@contextmanager
+def _open_session(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            # Of a property of its own that Dagster reads itself.
+            warnings.simplefilter("ignore", dg.PreviewWarning)
+            session = stack.enter_context(
+                dg.open_pipes_session(
+                    context=context,
+                    context_injector=dg.PipesTempFileContextInjector(),
+                    message_reader=dg.PipesTempFileMessageReader(),
+                )
+            )
+        yield session
 
 
 def _watch(context: dg.AssetExecutionContext, process: "subprocess.Popen[bytes]", session: Any) -> None:
