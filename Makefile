@@ -25,7 +25,7 @@ home: $(DAGSTER_HOME)/dagster.yaml
 .PHONY: home
 
 quickstart: install home
-	$(BIN)/distil-dagster quickstart
+	$(BIN)/distil-dagster run quickstart --simulated-teacher examples/ticket_routing --simulated-error-rate 0.03
 
 test: install home check
 	$(BIN)/pytest

@@ -57,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="let a simulator that knows the answers of this folder play all teachers, without any key",
     )
+    run.add_argument(
+        "--simulated-error-rate",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the simulator's answers that are wrong (default: %(default)s)",
+    )
     run.set_defaults(command=_run)
 
     report = commands.add_parser("report", help="show the latest report of a configuration")
@@ -90,9 +97,11 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from distil_dagster.cli.running import run
+    from distil_dagster.cli.running import Simulation, run
 
-    return run(options.config, typed_settings(options.set), options.select, options.simulated_teacher)
+    folder = options.simulated_teacher
+    simulation = Simulation(folder, options.simulated_error_rate) if folder is not None else None
+    return run(options.config, typed_settings(options.set), options.select, simulation)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -26,6 +27,14 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _SIMULATED_KEY = "DISTIL_SIMULATED_KEY"
 
 
+@dataclass(frozen=True)
+class Simulation:
+    """A simulator in the place of all teachers: the folder whose answers it knows, and the share that it gets wrong."""
+
+    folder: Path
+    error_rate: float
+
+
 def find_config(name: str) -> Path:
     """The configuration file that a person means: a file, a folder with `config.yaml`, or a name in `configs/`.
 
@@ -41,7 +50,7 @@ def find_config(name: str) -> Path:
     raise DistilError(f"{name}: no such configuration; looked for {', '.join(map(str, candidates))}")
 
 
-def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, simulated_teacher: Path | None) -> int:
+def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, simulation: Simulation | None) -> int:
     """Materialize the selected assets (default: all, and the leaderboard) of a configuration.
 
     Raises:
@@ -52,7 +61,7 @@ def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, s
     console = RunConsole()
     for warning in loaded.warnings:
         console.warn(warning)
-    with _teachers(simulated_teacher, console):
+    with _teachers(simulation, console):
         succeeded = _materialize(path, loaded.name, typed, select, console)
     if succeeded and not select:
         return show_report(name)
@@ -137,16 +146,18 @@ def _update_leaderboard(defs: "dg.Definitions", instance: "dg.DagsterInstance") 
 
 
 @contextmanager
-def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
+def _teachers(simulation: Simulation | None, console: RunConsole) -> Iterator[None]:
     """Send every teacher's requests to a simulator for the time of a run, where that is wanted."""
-    if simulated is None:
+    if simulation is None:
         yield
         return
     import yaml
 
+    from distil_dagster.simulator.options import Options
     from distil_dagster.simulator.server import SimulatedTeacher
 
-    with SimulatedTeacher(simulated) as teacher, tempfile.TemporaryDirectory() as folder:
+    options = Options(error_rate=simulation.error_rate)
+    with SimulatedTeacher(simulation.folder, options) as teacher, tempfile.TemporaryDirectory() as folder:
         routes = Path(folder) / "models.yaml"
         route = {
             "model": "openai/simulated/{name}",
@@ -157,7 +168,10 @@ def _teachers(simulated: Path | None, console: RunConsole) -> Iterator[None]:
         routes.write_text(yaml.safe_dump({ANY_MODEL: route}), encoding="utf-8")
         os.environ[ROUTES_VARIABLE] = str(routes)
         os.environ[_SIMULATED_KEY] = "none-needed"
-        console.notice(f"Teachers, committee and judge are simulated from {simulated}; everything else is real.")
+        console.notice(
+            f"Teachers, committee and judge are simulated from {simulation.folder}, wrong in "
+            f"{simulation.error_rate:.0%} of their answers; everything else is real."
+        )
         try:
             yield
         finally:
