@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from distil_dagster.progress import clock
 
 if TYPE_CHECKING:
-    from dagster import EventLogEntry
+    from dagster import AssetCheckEvaluation, DagsterEvent, EventLogEntry
 
     from distil_dagster.evaluation.artefacts import EvalReport
 
@@ -22,7 +22,12 @@ class RunConsole:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
+        self._assets: frozenset[str] = frozenset()
         self._started: dict[str, float] = {}
+
+    def follow(self, assets: Iterable[str]) -> None:
+        """Show the steps of these assets by name; the steps of their checks show as what the checks say."""
+        self._assets = frozenset(assets)
 
     def notice(self, text: str) -> None:
         """Something that the reader must know."""
@@ -39,24 +44,31 @@ class RunConsole:
     def show_event(self, entry: "EventLogEntry", _cursor: str = "") -> None:
         """An event of the run: a logged line, a step that starts, ends or fails, a check that fails."""
         event = entry.dagster_event
-        if event is None and entry.level >= logging.INFO:
-            self.line(entry.user_message)
-        if event is None or event.step_key is None:
-            return
-        step = event.step_key
-        if event.event_type_value == "STEP_START":
+        if event is None:
+            if isinstance(entry.level, int) and entry.level >= logging.INFO:
+                self.line(entry.user_message)
+        elif event.step_key is not None:
+            self._show_step(event, event.step_key)
+
+    def _show_step(self, event: "DagsterEvent", step: str) -> None:
+        kind = event.event_type_value
+        if kind == "STEP_START" and step in self._assets:
             self._started[step] = time.monotonic()
             self._console.print(f"[bold]{step}[/bold]")
-        elif event.event_type_value == "STEP_SUCCESS":
-            elapsed = time.monotonic() - self._started.get(step, time.monotonic())
-            self._console.print(f"  [green]done[/green] in {clock(elapsed)}")
-        elif event.event_type_value == "STEP_FAILURE":
-            self._console.print("  [bold red]failed[/bold red]")
+        elif kind == "STEP_SUCCESS" and step in self._started:
+            self._console.print(f"  [green]done[/green] in {clock(time.monotonic() - self._started[step])}")
+        elif kind == "STEP_FAILURE":
+            self._console.print(f"  [bold red]failed[/bold red]: {step}")
             self._console.print(_cause(event.step_failure_data.error), style="red", markup=False)
-        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
-            check = event.asset_check_evaluation_data
-            if not check.passed:
-                self.warn(f"{check.check_name}: {check.description or 'did not pass'}")
+        elif kind == "ASSET_CHECK_EVALUATION":
+            self._show_check(event.asset_check_evaluation_data)
+
+    def _show_check(self, check: "AssetCheckEvaluation") -> None:
+        name = f"{check.asset_key.to_user_string()}: {check.check_name}"
+        if check.passed:
+            self._console.print(f"  check [green]passed[/green]: {name}")
+        else:
+            self.warn(f"check did not pass: {name}: {check.description or 'see its metadata'}")
 
     def finished(self, succeeded: bool, seconds: float) -> None:
         """The end of the run."""

@@ -107,6 +107,7 @@ def _materialize(
         in_events = "distil_dagster" in instance.managed_python_loggers
         stack.enter_context(package_log_shown(console, already_in_events=in_events))
         run_id = str(uuid.uuid4())
+        console.follow(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys())
         instance.add_event_listener(run_id, console.show_event)
         job = defs.resolve_job_def("distil")
         selected = _selection(defs, select)

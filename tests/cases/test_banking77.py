@@ -15,7 +15,10 @@ from distil_dagster.traces.relevance import FilteredTraces, filter_traces
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 CASE = CASES / "banking77_10class"
 
-pytestmark = [pytest.mark.cases, pytest.mark.skipif(not CASE.is_dir(), reason="the data sets are not beside the checkout")]
+pytestmark = [
+    pytest.mark.cases,
+    pytest.mark.skipif(not CASE.is_dir(), reason="the data sets are not beside the checkout"),
+]
 
 
 def noise_of(row: dict) -> str:
@@ -33,7 +36,9 @@ def gold() -> dict[int, dict]:
 def processed(tmp_path_factory) -> tuple[Job, Traces, FilteredTraces, RelabelledTraces]:
     folder = tmp_path_factory.mktemp("banking77")
     with SimulatedTeacher(CASE) as teacher, pytest.MonkeyPatch.context() as patch:
-        models = {"*": {"model": "openai/simulated/{name}", "base_url": teacher.base_url, "api_key_env": "NO_KEY_NEEDED"}}
+        models = {
+            "*": {"model": "openai/simulated/{name}", "base_url": teacher.base_url, "api_key_env": "NO_KEY_NEEDED"}
+        }
         (folder / "models.yaml").write_text(json.dumps(models))
         patch.setenv("DISTIL_MODELS", str(folder / "models.yaml"))
         patch.setenv("NO_KEY_NEEDED", "none")

@@ -10,7 +10,10 @@ from distil_dagster.traces.ingest import ingest_traces
 
 CASE = Path(__file__).parents[2].parent / "shared" / "cases" / "edge_malformed"
 
-pytestmark = [pytest.mark.cases, pytest.mark.skipif(not CASE.is_dir(), reason="the data sets are not beside the checkout")]
+pytestmark = [
+    pytest.mark.cases,
+    pytest.mark.skipif(not CASE.is_dir(), reason="the data sets are not beside the checkout"),
+]
 
 
 def test_lines_are_kept_or_set_aside_as_the_gold_says():
