@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -103,9 +102,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return f"list of {_kind(inner)}" if inner else "list"
     if kind == "object":
         return "map"
-    bounds = [wording.format(f"{schema[name]:g}") for name, wording in _BOUNDS.items() if name in schema]
-    # The seed's upper bound is 2³²; %g would round it.
-    return ", ".join([_KINDS[str(kind)], *(bound.replace("4.29497e+09", "2³²") for bound in bounds)])
+    bounds = [wording.format(f"{schema[name]:.10g}") for name, wording in _BOUNDS.items() if name in schema]
+    return ", ".join([_KINDS[str(kind)], *bounds])
 
 
 def _as_yaml(value: object) -> str:
@@ -126,4 +124,3 @@ if __name__ == "__main__":
     after = renewed(before)
     PAGE.write_text(after, encoding="utf-8")
     print(f"{PAGE.name}: {'up to date' if after == before else 'written anew'}")
-    sys.exit(0)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from distil_dagster.cli.console import RunConsole, package_log_shown
 from distil_dagster.config.catalogue import ANY_MODEL, ROUTES_VARIABLE
 from distil_dagster.config.loading import load_config
-from distil_dagster.errors import DistilError
+from distil_dagster.config.pipeline import PipelineConfig, effective
+from distil_dagster.errors import ConfigError, DistilError, Problem
 from distil_dagster.orchestration.config_files import FOLDER_VARIABLE, config_folder
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, s
     """
     path = find_config(name)
     loaded = load_config(path, typed)
+    typed = _as_read(typed, loaded.config)
     console = RunConsole()
     for warning in loaded.warnings:
         console.warn(warning)
@@ -66,6 +68,22 @@ def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, s
     if succeeded and not select:
         return show_report(name)
     return 0 if succeeded else 1
+
+
+def _as_read(typed: Mapping[str, Mapping[str, Any]], config: PipelineConfig) -> dict[str, dict[str, Any]]:
+    """The typed settings with the values that they were read as, in the types that Dagster's run config wants.
+
+    Raises:
+        ConfigError: a setting of `data`, which says where things are and so stands in the file.
+    """
+    problems = [
+        Problem("run config", None, f"data.{key}", "stands in the configuration file only", value)
+        for key, value in typed.get("data", {}).items()
+    ]
+    if problems:
+        raise ConfigError(problems)
+    values = effective(config)
+    return {name: {key: values[name][key] for key in keys if key in values[name]} for name, keys in typed.items()}
 
 
 def show_report(name: str) -> int:

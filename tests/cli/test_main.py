@@ -92,3 +92,31 @@ def test_an_unknown_asset_is_named(run_cli):
     assert done.returncode == 1
     assert "--select sft_adaptor" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_settings_of_the_data_section_belong_in_the_file(capsys):
+    assert main(["run", "quickstart", "--set", "data.budget_usd=5"]) == 2
+    assert "data.budget_usd: stands in the configuration file only" in capsys.readouterr().err
+
+
+def test_a_run_with_typed_settings_shows_what_it_does(run_cli):
+    done = run_cli(
+        "run",
+        "quickstart",
+        "--simulated-teacher",
+        "examples/ticket_routing",
+        "--select",
+        "traces,filtered_traces",
+        "--set",
+        "trace_processing.num_traces_as_training_base=20",
+        "--set",
+        "trace_processing.num_traces_as_testing_base=20",
+        "--set",
+        "tuning.learning_rate=1e-4",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "simulated from examples/ticket_routing" in done.stdout
+    assert "filtered_traces\n" in done.stdout
+    assert "relevance filter: 40/40 traces" in done.stdout
+    assert "Run finished" in done.stdout
+    assert "Traceback" not in done.stderr
