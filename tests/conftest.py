@@ -77,7 +77,7 @@ CHATML = (
 )
 
 
-def write_student(folder: Path, texts: Sequence[str], max_length: int) -> Path:
+def write_tiny_student(folder: Path, texts: Sequence[str], max_length: int) -> Path:
     """A random Llama-shaped model of 2 layers with a byte-level tokenizer and a ChatML template."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -123,4 +123,10 @@ def write_student(folder: Path, texts: Sequence[str], max_length: int) -> Path:
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory) -> Path:
     """A student that trains in seconds and has room for whole prompts."""
-    return write_student(tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 2048)
+    return write_tiny_student(tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 2048)
+
+
+@pytest.fixture(scope="session")
+def write_student() -> Callable[[Path, Sequence[str], int], Path]:
+    """Writes such a student into a folder, with a vocabulary made of given texts and a given longest prompt."""
+    return write_tiny_student

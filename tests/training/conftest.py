@@ -1,73 +1,19 @@
-import os
 from pathlib import Path
 
 import pytest
-
-# Before torch and transformers are loaded by a test.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from distil_dagster.config.sections import Tuning
 from distil_dagster.training.job import SftJob
 from distil_dagster.training.rows import ChatRow, write_rows
 
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{{ message['content'] }}"
-    "{% for call in message['tool_calls'] or [] %}"
-    "<tool_call>\n{{ call['function'] | tojson }}\n</tool_call>{% endfor %}"
-    "<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 SYSTEM = "Say which animal speaks. Answer with one word: cat, dog or cow."
 CRIES = {"meow": "cat", "woof": "dog", "moo": "cow"}
 
 
 @pytest.fixture(scope="session")
-def student(tmp_path_factory) -> Path:
-    """A random Llama-shaped model of 2 layers with a byte-level tokenizer and a ChatML template."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("student")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    specials = ["<|im_start|>", "<|im_end|>", "<|pad|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=specials,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([SYSTEM, *CRIES, *CRIES.values(), "system user assistant"] * 4, trainer)
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<|im_start|>",
-        eos_token="<|im_end|>",
-        pad_token="<|pad|>",
-        model_max_length=512,
-        chat_template=CHATML,
-    )
-    wrapped.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(wrapped),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.1,
-        bos_token_id=wrapped.bos_token_id,
-        eos_token_id=wrapped.eos_token_id,
-        pad_token_id=wrapped.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+def student(tmp_path_factory, write_student) -> Path:
+    """A random model with a small vocabulary made of the rows' words."""
+    return write_student(tmp_path_factory.mktemp("student"), [SYSTEM, *CRIES, *CRIES.values()], 512)
 
 
 def chat_row(row_id: str, question: str, answer: str | None = None) -> ChatRow:

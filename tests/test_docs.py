@@ -1,0 +1,209 @@
+"""What the documentation says about files, commands, settings and reasons is so."""
+
+import argparse
+import importlib.util
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from distil_dagster.cli.main import _parser
+from distil_dagster.config.catalogue import RoutesByName
+from distil_dagster.config.loading import load_config
+from distil_dagster.data.normalise import UnreadableReason
+from distil_dagster.synthesis.rows import RowReason
+from distil_dagster.tasks.base import RejectReason
+from distil_dagster.traces.relabel import DecidedBy
+from distil_dagster.traces.relevance import DropReason
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+CHAPTERS = {
+    "getting-started.md",
+    "configuration.md",
+    "classification.md",
+    "pipeline.md",
+    "operations.md",
+    "deployment.md",
+    "extending.md",
+}
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+# The options end with the line, with the code span, or where a comment begins.
+_COMMAND = re.compile(r"distil-dagster (?P<name>[a-z]+)(?P<rest>[^\n`#]*)")
+# Answers that classification cannot reject: an empty one is none of its classes.
+_OF_OTHER_TASKS = {"empty_answer"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for _, found, body in _FENCE.findall(text_of(page)) if found == language]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    prose = _FENCE.sub("", text_of(page))
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    (action,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def make_configuration():
+    spec = importlib.util.spec_from_file_location("make_configuration", DOCS / "make_configuration.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_chapter_is_there():
+    assert {page.name for page in DOCS.glob("*.md")} >= CHAPTERS
+
+
+def test_the_tables_of_settings_are_those_of_the_code():
+    page = DOCS / "configuration.md"
+    assert make_configuration().renewed(text_of(page)) == text_of(page), "run: python docs/make_configuration.py"
+
+
+def test_a_page_without_its_markers_is_refused():
+    with pytest.raises(ValueError, match="markers of table"):
+        make_configuration().renewed("no markers")
+
+
+@each_page
+def test_every_relative_link_leads_somewhere(page):
+    for link in _LINK.findall(_FENCE.sub("", text_of(page))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link}: no such heading"
+
+
+@each_page
+def test_every_command_and_option_exists(page):
+    known = commands()
+    for match in _COMMAND.finditer(text_of(page)):
+        name = match["name"]
+        assert name in known, f"{page.name}: distil-dagster {name} is no command"
+        options = set(re.findall(r"(?<!\S)--[a-z-]+", match["rest"]))
+        assert options <= known[name]._option_string_actions.keys(), f"{page.name}: {match[0]}"
+
+
+@each_page
+def test_every_make_target_exists(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z]+(?: [a-z]+)*)", "\n".join(blocks(page, "")), re.MULTILINE)
+    named += re.findall(r"`make ([a-z ]+)`", text_of(page))
+    assert {target for words in named for target in words.split()} <= targets
+
+
+@each_page
+def test_every_configuration_shown_is_valid(page, tmp_path):
+    for number, body in enumerate(blocks(page, "yaml")):
+        content = yaml.safe_load(body)
+        if "base" not in content and "data" not in content:
+            continue
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(yaml.safe_dump({"base": {"task": "classification"}} | content), encoding="utf-8")
+        load_config(path)
+
+
+def test_the_simulators_routes_are_valid():
+    from pydantic import TypeAdapter
+
+    (routes,) = [content for body in blocks(DOCS / "operations.md", "yaml") if "*" in (content := yaml.safe_load(body))]
+    TypeAdapter(RoutesByName).validate_python(routes)
+
+
+def test_the_run_config_shown_is_accepted_by_dagster():
+    import dagster as dg
+
+    from distil_dagster.definitions import defs
+
+    job = defs.resolve_job_def("distil")
+    shown = [
+        content
+        for page in ("getting-started.md", "deployment.md")
+        for body in blocks(DOCS / page, "yaml")
+        if (content := yaml.safe_load(body)).keys() & {"resources", "execution"}
+    ]
+    assert len(shown) == 2
+    for run_config in shown:
+        dg.validate_run_config(job, run_config)
+
+
+def test_selections_reach_as_far_as_is_said():
+    import dagster as dg
+
+    from distil_dagster.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+
+    def selected(text: str) -> set[str]:
+        assert f"`{text}`" in text_of(DOCS / "getting-started.md")
+        return {key.to_user_string() for key in dg.AssetSelection.from_string(text).resolve(graph)}
+
+    everything = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    before = {"traces", "filtered_traces", "relabelled_traces", "seed_data"}
+    assert selected("+key:seed_data") == before
+    assert selected("key:seed_data+") == everything - before | {"seed_data"}
+    assert selected("group:traces") == before - {"seed_data"}
+
+
+def test_every_option_of_the_simulator_is_explained():
+    options = {option for option in commands()["simulate"]._option_string_actions if option.startswith("--")} - {
+        "--help"
+    }
+    text = text_of(DOCS / "operations.md")
+    assert not [option for option in sorted(options) if f"`{option}" not in text]
+
+
+@pytest.mark.parametrize("reasons", [UnreadableReason, DropReason, RejectReason, RowReason, DecidedBy], ids=str)
+def test_every_reason_is_explained(reasons):
+    text = text_of(DOCS / "classification.md")
+    named = {reason for choice in get_args(reasons) for reason in (get_args(choice) or (choice,)) if reason}
+    assert not [reason for reason in sorted(named - _OF_OTHER_TASKS) if f"`{reason}`" not in text]
+
+
+def test_every_asset_and_every_check_has_its_place_in_the_pipeline():
+    from distil_dagster.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    text = text_of(DOCS / "pipeline.md")
+    assert not [key for key in graph.get_all_asset_keys() if f"## `{key.to_user_string()}`" not in text]
+    assert not [key.name for key in graph.asset_check_keys if f"`{key.name}`" not in text]
+
+
+def test_every_column_of_every_table_is_named():
+    from distil_dagster.data.examples import Example
+    from distil_dagster.data.folder import UnstructuredRow
+    from distil_dagster.evaluation.artefacts import ModelSummary
+    from distil_dagster.evaluation.predictions import Prediction
+    from distil_dagster.synthesis.rows import RejectedRow, SyntheticRow
+    from distil_dagster.traces.ingest import SplitTrace
+    from distil_dagster.traces.relabel import RelabelledExample
+    from distil_dagster.traces.relevance import ScoredTrace
+    from distil_dagster.training.curve import CurvePoint
+
+    rows = [Example, UnstructuredRow, ModelSummary, Prediction, RejectedRow, SyntheticRow, SplitTrace]
+    rows += [RelabelledExample, ScoredTrace, CurvePoint]
+    text = text_of(DOCS / "pipeline.md")
+    for row in rows:
+        assert ", ".join(f"`{name}`" for name in row.model_fields) in text.replace(
+            "`part` (`train`, `test`, `unstructured`)", "`part`"
+        ), row
