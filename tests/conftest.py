@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
 from pathlib import Path
 
 import pytest
@@ -123,10 +122,90 @@ def write_tiny_student(folder: Path, texts: Sequence[str], max_length: int) -> P
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory) -> Path:
     """A student that trains in seconds and has room for whole prompts."""
-    return write_tiny_student(tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 2048)
+    return write_tiny_student(
+        tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 2048
+    )
 
 
 @pytest.fixture(scope="session")
 def write_student() -> Callable[[Path, Sequence[str], int], Path]:
     """Writes such a student into a folder, with a vocabulary made of given texts and a given longest prompt."""
     return write_tiny_student
+
+
+CLASSES = {"bills": "About invoices and money.", "parcels": "About deliveries.", "garden": "About plants and tools."}
+THINGS = {
+    "bills": ["invoice", "refund", "payment", "charge", "receipt"],
+    "parcels": ["parcel", "courier", "delivery", "tracking", "package"],
+    "garden": ["roses", "hedge", "lawn", "spade", "compost"],
+}
+FRAMES = [
+    "Could you look into the {thing} from {day}, number {number}?",
+    "On {day} something went wrong with my {thing}; it is case {number}.",
+    "Hello, I am writing about {number} and the {thing} that we spoke of on {day}.",
+    "{day} was the day, {thing} was the matter, {number} the reference.",
+    "Why has nobody answered me about my {thing} since {day}? Ticket {number}.",
+]
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+
+
+def questions(count: int) -> list[tuple[str, str]]:
+    """Texts and their classes; no two are alike."""
+    rows = []
+    for number in range(count):
+        label = list(CLASSES)[number % 3]
+        thing = THINGS[label][number // 3 % 5]
+        text = FRAMES[number % 5].format(thing=thing, day=DAYS[number // 5 % 6], number=1000 + number * 7)
+        rows.append((text, label))
+    return rows
+
+
+def write_lines(path: Path, rows) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def case(tmp_path_factory) -> Path:
+    """A job's folder with noisy traces and the right answers beside them, as the simulator reads it."""
+    folder = tmp_path_factory.mktemp("cases") / "letters"
+    folder.mkdir()
+    job = {"task_description": "Send each letter to the right desk.", "classes_description": CLASSES}
+    (folder / "job_description.json").write_text(json.dumps(job), encoding="utf-8")
+    traces, gold = [], []
+    for line, (text, label) in enumerate(questions(90), start=1):
+        noise = {0: "wrong_label", 1: "irrelevant"}.get(line % 10, "clean")
+        question = f"What is the capital of country {line}?" if noise == "irrelevant" else text
+        observed = "garden" if noise != "clean" and label != "garden" else label
+        noise = "clean" if noise == "wrong_label" and observed == label else noise
+        turns = [("system", "You sort letters."), ("user", question), ("assistant", observed)]
+        traces.append({"messages": [{"role": role, "content": content} for role, content in turns]})
+        answer = None if noise == "irrelevant" else label
+        gold.append(
+            {"line": line, "noise": noise, "sub": None, "question": question, "answer": answer, "observed": observed}
+        )
+    write_lines(folder / "traces.jsonl", traces)
+    write_lines(folder / "gold.jsonl", gold)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_config(case, tiny_student) -> dict:
+    """A configuration that runs in seconds."""
+    return {
+        "base": {"task": "classification", "student_model_name": "SmolLM2-135M-Instruct", "random_seed": 7},
+        "trace_processing": {
+            "num_traces_as_training_base": 24,
+            "num_traces_as_testing_base": 30,
+            "min_generated_examples": 5,
+            "relabelling_committee_models": ["openai.gpt-oss-20b", "deepseek.v3.1"],
+        },
+        "synthgen": {"generation_target": 18, "generation_iteration_size": 12},
+        "tuning": {
+            "learning_rate": 1e-2,
+            "bf16": False,
+            "lora_r": 8,
+            "num_train_epochs": 1,
+            "per_device_train_batch_size": 8,
+        },
+        "data": {"path": str(case), "students": {"SmolLM2-135M-Instruct": str(tiny_student)}},
+    }

@@ -93,7 +93,8 @@ def eval_report(
     if rlvr_adapter.stage == "rlvr":
         students["rlvr"] = model_and_adapter(rlvr_adapter)
     written = {role: predict(context, job, *folders, work, seed_data.test) for role, folders in students.items()}
-    facts = Facts(traces, filtered_traces, relabelled_traces, seed_data, synthetic_dataset, sft_adapter.curve)
+    curves = (sft_adapter.curve, rlvr_adapter.curve if "rlvr" in students else [])
+    facts = Facts(traces, filtered_traces, relabelled_traces, seed_data, synthetic_dataset, *curves)
     with store.client(job) as client:
         models = [
             *original_predictions(job, seed_data, client),

@@ -11,7 +11,7 @@ import dagster as dg
 from distil_dagster.config.pipeline import effective
 from distil_dagster.data.examples import Example, SetAside
 from distil_dagster.data.tables import preview
-from distil_dagster.evaluation.building import loss_chart
+from distil_dagster.evaluation.building import loss_chart, reward_chart
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
 from distil_dagster.tasks.base import Task
@@ -74,6 +74,13 @@ def loss_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
     from distil_dagster.evaluation.plots import LIGHT, chart_picture
 
     return _shown("loss", chart_picture(loss_chart(curve), LIGHT))
+
+
+def reward_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
+    """The rewards over the steps of a reinforcement learning, as a picture."""
+    from distil_dagster.evaluation.plots import LIGHT, chart_picture
+
+    return _shown("reward", chart_picture(reward_chart(curve), LIGHT))
 
 
 def _shown(name: str, png: bytes) -> dg.MarkdownMetadataValue:

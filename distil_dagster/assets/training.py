@@ -17,9 +17,11 @@ from distil_dagster.synthesis.rows import SyntheticDataset
 from distil_dagster.traces.seeds import SeedData
 from distil_dagster.training.curve import FILE_NAME as CURVE_FILE
 from distil_dagster.training.curve import CurvePoint
-from distil_dagster.training.preparing import is_trained, prepare_prediction, prepare_sft
+from distil_dagster.training.grpo import GrpoSummary
+from distil_dagster.training.job import GrpoJob, SftJob
+from distil_dagster.training.preparing import is_trained, prepare_prediction, prepare_rlvr, prepare_sft, split_for_rlvr
 from distil_dagster.training.rows import Written, read_rows
-from distil_dagster.training.sft import AUDIT_FILE
+from distil_dagster.training.sft import AUDIT_FILE, SUMMARY_FILE
 from distil_dagster.training.weights import student_weights
 
 GROUP = "training"
@@ -46,23 +48,23 @@ def sft_adapter(
     seed_data: SeedData,
     synthetic_dataset: SyntheticDataset,
 ) -> dg.MaterializeResult[Adapter]:
-    """The student after supervised fine-tuning on the training seeds and the synthetic dataset."""
+    """The student after supervised fine-tuning on the training seeds and the synthetic dataset.
+
+    Where RLVR is on, its share of them is kept for it.
+    """
     job = distil.job(context.partition_key)
     student = job.config.base.student_model_name
     weights = student_weights(student, job.config.data.students)
-    examples = [*seed_data.train, *(row.as_example() for row in synthetic_dataset.accepted)]
+    examples, kept_for_rlvr = _split(job, seed_data, synthetic_dataset)
     work = store.artefacts.work_folder("sft_adapter", context.partition_key)
     training = prepare_sft(job, examples, weights, work)
-    if is_trained(training):
-        context.log.info("The same rows, settings and weights were trained before: that adapter is taken")
-    else:
-        run_worker(context, training, training.output.parent)
-    curve = read_rows(training.output / CURVE_FILE, CurvePoint)
+    curve = _train(context, training)
     return dg.MaterializeResult(
         value=Adapter(training.output, str(weights.folder), weights.source, "sft", job.config.tuning.use_lora, curve),
         metadata={
             "student": f"{student} ({weights.source})",
             "examples": len(examples),
+            "examples_kept_for_rlvr": len(kept_for_rlvr),
             **_losses(curve),
             "loss_curve": show.loss_curve(curve),
             "mask_audit": dg.MetadataValue.md((training.output / AUDIT_FILE).read_text(encoding="utf-8")),
@@ -73,15 +75,48 @@ def sft_adapter(
 
 @dg.asset(partitions_def=configs, group_name=GROUP, kinds={"pytorch", "huggingface"}, op_tags=ON_GPU, pool=GPU_POOL)
 def rlvr_adapter(
-    context: dg.AssetExecutionContext, distil: DistilConfig, sft_adapter: Adapter
+    context: dg.AssetExecutionContext,
+    distil: DistilConfig,
+    store: Store,
+    seed_data: SeedData,
+    synthetic_dataset: SyntheticDataset,
+    sft_adapter: Adapter,
 ) -> dg.MaterializeResult[Adapter]:
     """The student after reinforcement learning; where that is off, the SFT adapter as it is."""
     job = distil.job(context.partition_key)
-    note = "RLVR is off (tuning.rlvr_dataset_size is 0): this is the SFT adapter"
-    context.log.info(note)
+    if job.config.tuning.rlvr_dataset_size == 0:
+        note = "RLVR is off (tuning.rlvr_dataset_size is 0): this is the SFT adapter"
+        context.log.info(note)
+        return dg.MaterializeResult(
+            value=replace(sft_adapter, note=note), metadata={"note": note, **show.settings(job, "tuning")}
+        )
+    _, examples = _split(job, seed_data, synthetic_dataset)
+    work = store.artefacts.work_folder("rlvr_adapter", context.partition_key)
+    training = prepare_rlvr(job, examples, *model_and_adapter(sft_adapter), store.artefacts.root, work)
+    curve = _train(context, training)
     return dg.MaterializeResult(
-        value=replace(sft_adapter, note=note), metadata={"note": note, **show.settings(job, "tuning")}
+        value=replace(sft_adapter, weights=training.output, stage="rlvr", curve=curve),
+        metadata={
+            "examples": len(examples),
+            **_rewards(training, curve),
+            "reward_curve": show.reward_curve(curve),
+            **show.settings(job, "base", "tuning"),
+        },
     )
+
+
+def _split(job: Job, seeds: SeedData, synthetic: SyntheticDataset) -> tuple[list[Example], list[Example]]:
+    """What SFT and what RLVR trains on."""
+    examples = [*seeds.train, *(row.as_example() for row in synthetic.accepted)]
+    return split_for_rlvr(examples, job.config.tuning.rlvr_dataset_size, job.config.base.random_seed)
+
+
+def _train(context: dg.AssetExecutionContext, training: SftJob | GrpoJob) -> list[CurvePoint]:
+    if is_trained(training):
+        context.log.info("The same rows, settings and weights were trained before: that result is taken")
+    else:
+        run_worker(context, training, training.output.parent)
+    return read_rows(training.output / CURVE_FILE, CurvePoint)
 
 
 def predict(
@@ -106,4 +141,17 @@ def _losses(curve: Sequence[CurvePoint]) -> show.Metadata:
         "final_training_loss": losses[-1] if losses else 0.0,
         "lowest_held_out_loss": min(held_out) if held_out else 0.0,
         "steps": max((point.step for point in curve), default=0),
+    }
+
+
+def _rewards(training: GrpoJob, curve: Sequence[CurvePoint]) -> show.Metadata:
+    rewards = [point.reward for point in curve if point.reward is not None]
+    summary = GrpoSummary.model_validate_json((training.output / SUMMARY_FILE).read_text(encoding="utf-8"))
+    return {
+        "first_reward": rewards[0],
+        "final_reward": rewards[-1],
+        "judgements": summary.judgements,
+        "good_judgements": summary.good_judgements,
+        "failed_judgements": summary.failed_judgements,
+        "steps": summary.steps,
     }

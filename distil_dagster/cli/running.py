@@ -1,6 +1,8 @@
 """`run` and `report`: materializes the assets of one configuration in this process and shows what happens."""
 
 import os
+import re
+import shutil
 import tempfile
 import time
 import uuid
@@ -22,9 +24,12 @@ from distil_dagster.orchestration.config_files import FOLDER_VARIABLE, config_fo
 if TYPE_CHECKING:
     import dagster as dg
 
+LEADERBOARD = "leaderboard"
 _EXTENSIONS = (".yaml", ".yml", ".json")
 # Dagster's own lines would drown ours; they are all in the run's log.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+# Dagster reads a bare name in an older syntax, in which + reaches one layer only.
+_BARE_NAME = re.compile(r"^(\+?)(\w+)(\+?)$")
 _SIMULATED_KEY = "DISTIL_SIMULATED_KEY"
 
 
@@ -110,58 +115,78 @@ def _materialize(
     path: Path, partition: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, console: RunConsole
 ) -> bool:
     os.environ[FOLDER_VARIABLE] = str(path.parents[1] if path.stem == "config" else path.parent)
-    os.environ.setdefault("DAGSTER_HOME", str(Path(".dagster").resolve()))
-    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    _settle_dagster_home()
     import dagster as dg
 
+    # Only now: the definitions read the folder of configurations when they are imported.
     from distil_dagster.definitions import defs
-    from distil_dagster.orchestration.resources import CONFIG_KEY
 
-    run_config: dict[str, Any] = dict(_QUIET)
-    if typed:
-        run_config["resources"] = {CONFIG_KEY: {"config": dict(typed)}}
+    chosen = selected_assets(defs, select or "*")
+    console.follow(key.to_user_string() for key in chosen)
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.get())
         in_events = "distil_dagster" in instance.managed_python_loggers
         stack.enter_context(package_log_shown(console, already_in_events=in_events))
-        run_id = str(uuid.uuid4())
-        console.follow(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys())
-        instance.add_event_listener(run_id, console.show_event)
-        job = defs.resolve_job_def("distil")
-        selected = _selection(defs, select)
         started = time.monotonic()
-        result = job.execute_in_process(
-            run_config=run_config,
-            instance=instance,
-            partition_key=partition,
-            raise_on_error=False,
-            asset_selection=selected,
-            run_id=run_id,
-        )
-        console.finished(result.success, time.monotonic() - started)
-        if result.success and not select:
-            _update_leaderboard(defs, instance)
+        partitioned = [key for key in chosen if key.to_user_string() != LEADERBOARD]
+        succeeded = not partitioned or _execute(defs, instance, partition, typed, partitioned, console)
+        if succeeded and len(partitioned) < len(chosen):
+            # The leaderboard has no partitions, so it needs a run of its own.
+            defs.resolve_job_def("rank").execute_in_process(run_config=dict(_QUIET), instance=instance)
+        console.finished(succeeded, time.monotonic() - started)
+    return succeeded
+
+
+def _execute(
+    defs: "dg.Definitions",
+    instance: "dg.DagsterInstance",
+    partition: str,
+    typed: Mapping[str, Mapping[str, Any]],
+    assets: "list[dg.AssetKey]",
+    console: RunConsole,
+) -> bool:
+    from distil_dagster.orchestration.resources import CONFIG_KEY
+
+    run_id = str(uuid.uuid4())
+    instance.add_event_listener(run_id, console.show_event)
+    result = defs.resolve_job_def("distil").execute_in_process(
+        run_config=_QUIET | ({"resources": {CONFIG_KEY: {"config": dict(typed)}}} if typed else {}),
+        instance=instance,
+        partition_key=partition,
+        raise_on_error=False,
+        asset_selection=assets,
+        run_id=run_id,
+    )
     return result.success
 
 
-def _selection(defs: "dg.Definitions", select: str | None) -> "list[dg.AssetKey] | None":
-    if select is None:
-        return None
+def _settle_dagster_home() -> None:
+    """Where no home is named it is `.dagster`, with the project's settings, so that the UI shows the run too."""
+    os.environ.setdefault("DAGSTER_HOME", str(Path(".dagster").resolve()))
+    home = Path(os.environ["DAGSTER_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    if Path("dagster.yaml").is_file() and not (home / "dagster.yaml").exists():
+        shutil.copy("dagster.yaml", home)
+
+
+def selected_assets(defs: "dg.Definitions", select: str) -> "list[dg.AssetKey]":
+    """The assets that `--select` means.
+
+    Raises:
+        DistilError: a name that no asset has.
+    """
     import dagster as dg
 
     try:
-        parts = [dg.AssetSelection.from_string(part.strip()) for part in select.split(",")]
+        parts = [
+            dg.AssetSelection.from_string(_BARE_NAME.sub(r"\1key:\2\3", part.strip())) for part in select.split(",")
+        ]
         chosen = reduce(or_, parts).resolve(defs.resolve_asset_graph())
     except dg.DagsterError as error:
         raise DistilError(f"--select {select}: {error}") from None
     if not chosen:
         raise DistilError(f"--select {select}: no asset is called that")
     return sorted(chosen)
-
-
-def _update_leaderboard(defs: "dg.Definitions", instance: "dg.DagsterInstance") -> None:
-    """Rank the new report among the others; the leaderboard has no partitions, so it needs a run of its own."""
-    defs.resolve_job_def("rank").execute_in_process(run_config=dict(_QUIET), instance=instance)
 
 
 @contextmanager

@@ -28,7 +28,9 @@ class DataSettings(BaseModel):
     students: dict[Annotated[str, AfterValidator(known_student)], str] = Field(
         default_factory=dict, description="Where a student's weights are: a folder or a Hub id, by catalogue name."
     )
-    budget_usd: float | None = Field(default=None, ge=0, description="Most that all answers in the journal may have cost, in US dollars.")
+    budget_usd: float | None = Field(
+        default=None, ge=0, description="Most that all answers in the journal may have cost, in US dollars."
+    )
 
 
 class PipelineConfig(BaseModel):

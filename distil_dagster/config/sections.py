@@ -93,7 +93,9 @@ class Base(Section):
 class Tuning(Section):
     """How the student is trained; what begins with `rlvr_` governs the reinforcement learning after it."""
 
-    learning_rate: float = Field(default=5e-5, gt=0, description="Learning rate that AdamW starts from.")
+    learning_rate: float = Field(
+        default=5e-5, gt=0, description="Learning rate that AdamW starts from, in SFT and RLVR alike."
+    )
     learning_rate_scheduler: Scheduler = Field(
         default="linear", description="How the learning rate falls after the warmup."
     )

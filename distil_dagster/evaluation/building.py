@@ -52,7 +52,8 @@ class Facts:
     relabelled: RelabelledTraces
     seeds: SeedData
     synthetic: SyntheticDataset
-    curve: Sequence[CurvePoint]
+    sft_curve: Sequence[CurvePoint]
+    rlvr_curve: Sequence[CurvePoint]
 
 
 def evaluate_teacher(job: Job, seeds: SeedData, client: Client) -> TeacherEvaluation:
@@ -116,7 +117,7 @@ def write_evaluation(
         counts=_counts(facts),
         spend=_spend(client),
         settings=_settings(job.config),
-        charts=(loss_chart(facts.curve),) if facts.curve else (),
+        charts=_charts(facts),
         notices=notices,
     )
     write_report(report, folder)
@@ -201,6 +202,11 @@ def _settings(config: PipelineConfig) -> tuple[Setting, ...]:
     )
 
 
+def _charts(facts: Facts) -> tuple[Chart, ...]:
+    loss = (loss_chart(facts.sft_curve),) if facts.sft_curve else ()
+    return (*loss, reward_chart(facts.rlvr_curve)) if facts.rlvr_curve else loss
+
+
 def loss_chart(curve: Sequence[CurvePoint]) -> Chart:
     """Training and held-out loss over the steps."""
     lines: Mapping[str, tuple[tuple[float, float], ...]] = {
@@ -210,3 +216,9 @@ def loss_chart(curve: Sequence[CurvePoint]) -> Chart:
     return Chart(
         "Loss of SFT", "nats a token", tuple(Curve(label, points) for label, points in lines.items() if points)
     )
+
+
+def reward_chart(curve: Sequence[CurvePoint]) -> Chart:
+    """The mean reward over the steps of reinforcement learning."""
+    points = tuple((point.step, point.reward) for point in curve if point.reward is not None)
+    return Chart("Reward of RLVR", "share judged good", (Curve("reward", points),))

@@ -12,14 +12,14 @@ from typing import Any
 import dagster as dg
 
 from distil_dagster.errors import TrainingError
-from distil_dagster.training.job import MergeJob, PredictJob, SftJob, write_job
+from distil_dagster.training.job import Job, write_job
 from distil_dagster.training.launch import JOB_FILE, why_it_ended, worker_command
 
 _POLL_SECONDS = 1.0
 _OBSERVATION_SECONDS = 10.0
 
 
-def run_worker(context: dg.AssetExecutionContext, job: SftJob | PredictJob | MergeJob, folder: Path) -> None:
+def run_worker(context: dg.AssetExecutionContext, job: Job, folder: Path) -> None:
     """Do a job in a process of its own.
 
     While it runs, its measurements (step, loss, …) are observations of the asset, so that the UI plots them live.

@@ -11,13 +11,18 @@ FILE_NAME = "training_curve.jsonl"
 
 
 class CurvePoint(Frozen):
-    """What was measured after one step: losses in nats a token; absent is what was not measured."""
+    """What was measured after one step; absent is what was not measured.
+
+    Losses of SFT are in nats a token. `reward` is the share of judged completions that are good, `completion_length`
+    their mean length in tokens.
+    """
 
     step: int
     epoch: float | None = None
     loss: float | None = None
     eval_loss: float | None = None
     reward: float | None = None
+    completion_length: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None
     tokens_per_second: float | None = None

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.config.sections import Tuning
+from distil_dagster.data.job import JobDescription
 from distil_dagster.data.messages import Frozen
 from distil_dagster.data.store import write_text
 from distil_dagster.errors import TrainingError
@@ -28,6 +30,32 @@ class SftJob(Frozen):
     eval_rows: Path
     output: Path
     checkpoints: Path
+
+
+class GrpoJob(Frozen):
+    """Reinforcement learning of a tuned student (GRPO): the judge's verdicts on what it writes are the rewards.
+
+    `model` with `adapter` is the tuned student; without LoRA it is `model` alone. The judge, its routes and the task
+    are those of `config`, which names secrets and never holds them; its answers go to the journal in the folder
+    `journal`. `rows` are `RewardRow`s. `output` and `checkpoints` are as in `SftJob`, without a mask audit.
+    """
+
+    kind: Literal["grpo"] = "grpo"
+    model: Path
+    adapter: Path | None = None
+    config: PipelineConfig
+    description: JobDescription
+    journal: Path
+    seed: int
+    rows: Path
+    max_new_tokens: int = Field(default=256, ge=1)
+    output: Path
+    checkpoints: Path
+
+    @property
+    def tuning(self) -> Tuning:
+        """How the student is trained."""
+        return self.config.tuning
 
 
 class PredictJob(Frozen):
@@ -51,8 +79,8 @@ class MergeJob(Frozen):
     output: Path
 
 
-Job = Annotated[SftJob | PredictJob | MergeJob, Field(discriminator="kind")]
-_JOB: TypeAdapter[SftJob | PredictJob | MergeJob] = TypeAdapter(Job)
+Job = Annotated[SftJob | GrpoJob | PredictJob | MergeJob, Field(discriminator="kind")]
+_JOB: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 def write_job(path: Path, job: Job) -> None:
@@ -60,7 +88,7 @@ def write_job(path: Path, job: Job) -> None:
     write_text(path, job.model_dump_json(indent=2) + "\n")
 
 
-def read_job(path: Path) -> SftJob | PredictJob | MergeJob:
+def read_job(path: Path) -> Job:
     """Read a job's file.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distil_dagster.errors import TrainingError
-from distil_dagster.training.job import MergeJob, PredictJob, SftJob, write_job
+from distil_dagster.training.job import Job, write_job
 from distil_dagster.training.reporting import ERROR_MARK
 
 log = logging.getLogger("distil_dagster")
@@ -23,7 +23,7 @@ def worker_command(job_path: Path, command_prefix: Sequence[str] = ()) -> list[s
     return [*(command_prefix or (sys.executable,)), "-m", "distil_dagster.training.worker", str(job_path)]
 
 
-def run_worker(job: SftJob | PredictJob | MergeJob, folder: Path, command_prefix: Sequence[str] = ()) -> None:
+def run_worker(job: Job, folder: Path, command_prefix: Sequence[str] = ()) -> None:
     """Write the job's file into `folder`, do the job in a process of its own, and log what it says line by line.
 
     Raises:
@@ -53,6 +53,7 @@ def why_it_ended(code: int, lines: Sequence[str]) -> str:
     if code in (-9, 137):
         return (
             "the training program was killed, most likely because the machine ran out of memory: "
-            "lower tuning.per_device_train_batch_size, or set tuning.memory_optimized_training to true"
+            "lower tuning.per_device_train_batch_size (in RLVR rlvr_per_device_batch_size), "
+            "or set tuning.memory_optimized_training to true"
         )
     return f"the training program ended with code {code}:\n" + "\n".join(lines[-_TAIL:])

@@ -67,6 +67,16 @@ def load_trainable(folder: Path, tuning: Tuning) -> Any:
     return load_base(folder, dtype=torch.bfloat16 if tuning.use_lora and tuning.bf16 else torch.float32)
 
 
+def load_tuned(folder: Path, adapter: Path | None, tuning: Tuning) -> Any:
+    """A tuned student as it is trained on: its adapter, or without one all its weights.
+
+    Raises:
+        TrainingError: as `load_trainable`; or the adapter is not one of this model.
+    """
+    model = load_trainable(folder, tuning)
+    return model if adapter is None else _with_adapter(model, folder, adapter, is_trainable=True)
+
+
 def check_machine(tuning: Tuning) -> None:
     """Find out before anything is loaded whether this machine can train as `tuning` says.
 
@@ -93,15 +103,17 @@ def load_merged(folder: Path, adapter: Path | None) -> Any:
     Raises:
         TrainingError: one of the folders cannot be read, or they do not belong together.
     """
+    model = load_base(folder, dtype=stored_dtype(folder))
+    return model if adapter is None else _with_adapter(model, folder, adapter).merge_and_unload()
+
+
+def _with_adapter(model: Any, folder: Path, adapter: Path, *, is_trainable: bool = False) -> Any:
     from peft import PeftModel
 
-    model = load_base(folder, dtype=stored_dtype(folder))
-    if adapter is None:
-        return model
     if not (adapter / "adapter_config.json").is_file():
         raise TrainingError(f"{adapter}: no adapter: it has no adapter_config.json")
     try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        return PeftModel.from_pretrained(model, adapter, is_trainable=is_trainable)
     except (OSError, ValueError, RuntimeError) as error:
         raise TrainingError(f"{adapter}: not an adapter of {folder}: {error}") from error
 

@@ -14,8 +14,8 @@ from random import Random
 from distil_dagster.data.examples import Example, content_id
 from distil_dagster.job import Job
 from distil_dagster.tasks.base import Task
-from distil_dagster.training.job import PredictJob, SftJob
-from distil_dagster.training.rows import ChatRow, write_rows
+from distil_dagster.training.job import GrpoJob, PredictJob, SftJob
+from distil_dagster.training.rows import ChatRow, RewardRow, write_rows
 from distil_dagster.training.sft import SUMMARY_FILE
 from distil_dagster.training.weights import Weights
 
@@ -38,7 +38,7 @@ def prepare_sft(job: Job, examples: Sequence[Example], weights: Weights, work: P
     return SftJob(
         student=weights.folder,
         tuning=tuning,
-        seed=secrets.randbits(31) if seed is None else seed,
+        seed=_some_seed(seed),
         train_rows=folder / "train.jsonl",
         eval_rows=folder / "eval.jsonl",
         output=folder / "output",
@@ -46,7 +46,40 @@ def prepare_sft(job: Job, examples: Sequence[Example], weights: Weights, work: P
     )
 
 
-def is_trained(job: SftJob) -> bool:
+def prepare_rlvr(
+    job: Job, examples: Sequence[Example], model: Path, adapter: Path | None, journal: Path, work: Path
+) -> GrpoJob:
+    """Write the rows of a reinforcement learning of a tuned student into a folder below `work`.
+
+    `journal` is the folder of the journal of answers; the judge's go there too.
+    """
+    config, tokens = job.config, answer_tokens(examples)
+    rows = [
+        RewardRow(**row.model_dump(), question=example.question, reference=example.answer, context=example.context)
+        for row, example in zip(chat_rows(job.task, examples), examples, strict=True)
+    ]
+    named = content_id(
+        [row.model_dump() for row in rows],
+        [config.tuning.model_dump(), config.base.random_seed, job.description.model_dump(), tokens],
+        [_identity(model), adapter and _identity(adapter)],
+    )
+    folder = work / named
+    write_rows(folder / "rows.jsonl", rows)
+    return GrpoJob(
+        model=model,
+        adapter=adapter,
+        config=config,
+        description=job.description,
+        journal=journal,
+        seed=_some_seed(config.base.random_seed),
+        rows=folder / "rows.jsonl",
+        max_new_tokens=tokens,
+        output=folder / "output",
+        checkpoints=folder / "checkpoints",
+    )
+
+
+def is_trained(job: SftJob | GrpoJob) -> bool:
     """Whether the output of an equal job stands already."""
     return (job.output / SUMMARY_FILE).is_file()
 
@@ -78,12 +111,30 @@ def chat_rows(task: Task, examples: Sequence[Example]) -> list[ChatRow]:
     ]
 
 
+def split_for_rlvr(examples: Sequence[Example], share: float, seed: int | None) -> tuple[list[Example], list[Example]]:
+    """Examples for SFT and for RLVR, each in their order; none is in both.
+
+    Two assets split the same examples, at different times: the split is drawn from the content, so that they agree even
+    where the seed is null.
+    """
+    drawn = sorted(range(len(examples)), key=lambda at: content_id(seed, examples[at].id))
+    kept = set(drawn[: round(len(examples) * share)])
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for at, example in enumerate(examples):
+        parts[at in kept].append(example)
+    return parts
+
+
 def split_rows(rows: Sequence[ChatRow], share: float, seed: int | None) -> tuple[list[ChatRow], list[ChatRow]]:
     """Rows for training and for evaluation during training; at least one of each where there are two rows."""
     order = list(rows)
     Random(seed).shuffle(order)
     held_out = min(max(1, round(len(order) * share)), len(order) - 1)
     return order[held_out:], order[:held_out]
+
+
+def _some_seed(seed: int | None) -> int:
+    return secrets.randbits(31) if seed is None else seed
 
 
 def _identity(folder: Path) -> list[tuple[str, int, int]]:

@@ -24,6 +24,14 @@ class ChatRow(Frozen):
     tools: tuple[dict[str, Any], ...] | None = None
 
 
+class RewardRow(ChatRow):
+    """A conversation with what the judge of an answer to it needs to know."""
+
+    question: str
+    reference: str
+    context: str | None = None
+
+
 class Written(Frozen):
     """What a model wrote for a row; `length` says that it was cut at the most tokens that it was allowed."""
 

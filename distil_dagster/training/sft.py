@@ -16,7 +16,8 @@ from distil_dagster.data.store import whole_folder
 from distil_dagster.errors import TrainingError
 from distil_dagster.progress import clock
 from distil_dagster.training import curve
-from distil_dagster.training.checkpoints import last_complete_checkpoint, own_checkpoints, step_of
+from distil_dagster.training.arguments import CHECKPOINTS, shared_arguments
+from distil_dagster.training.checkpoints import own_checkpoints, train_on
 from distil_dagster.training.formatting import ChatFormat, TrainingRow, load_chat_format
 from distil_dagster.training.job import SftJob
 from distil_dagster.training.mask_audit import MaskAudit, audit_masks
@@ -28,10 +29,6 @@ log = logging.getLogger("distil_dagster")
 
 AUDIT_FILE = "mask_audit.md"
 SUMMARY_FILE = "summary.json"
-# Besides the one after every epoch: a killed training loses at most this share of its steps.
-_CHECKPOINTS = 20
-_LOGGED_STEPS = 100
-_SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
 class SftSummary(Frozen):
@@ -60,16 +57,13 @@ def train(job: SftJob, report: Report) -> SftSummary:
     log.info("sft: %s", audit)
     checkpoints = own_checkpoints(job)
     trainer = _trainer(job, checkpoints, chat, train_rows, eval_rows, report)
-    resumed = last_complete_checkpoint(checkpoints)
-    if resumed is not None:
-        log.info("sft: going on from step %d", step_of(resumed))
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    resumed_at = train_on(trainer, checkpoints, "sft")
     summary = SftSummary(
         train_rows=len(train_rows),
         eval_rows=len(eval_rows),
         steps=trainer.state.global_step,
-        resumed_at=step_of(resumed) if resumed else 0,
+        resumed_at=resumed_at,
         trained_parameters=sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad),
         trained_tokens=audit.trained_tokens,
         best_step=trainer.state.best_global_step if eval_rows else None,
@@ -123,7 +117,7 @@ def _trainer(
         "processing_class": chat.tokenizer,
         "peft_config": _lora(job.tuning),
         "callbacks": [
-            TrainerProgress("sft", report, _tokens_a_step(train_rows, job.tuning, steps), steps // _CHECKPOINTS)
+            TrainerProgress("sft", report, _tokens_a_step(train_rows, job.tuning, steps), steps // CHECKPOINTS)
         ],
     }
     if has_gpu():
@@ -142,32 +136,15 @@ def _arguments(job: SftJob, checkpoints: Path, steps: int, *, held_out: bool) ->
 
     tuning = job.tuning
     return SFTConfig(
-        output_dir=str(checkpoints),
-        learning_rate=tuning.learning_rate,
-        lr_scheduler_type=_SCHEDULERS[tuning.learning_rate_scheduler],
-        weight_decay=tuning.weight_decay,
-        warmup_steps=math.ceil(steps * tuning.warmup_ratio),
-        bf16=tuning.bf16,
+        **shared_arguments(tuning, job.seed, checkpoints, steps),
         per_device_train_batch_size=tuning.per_device_train_batch_size,
         per_device_eval_batch_size=tuning.per_device_eval_batch_size,
         num_train_epochs=tuning.num_train_epochs,
-        gradient_accumulation_steps=tuning.gradient_accumulation_steps,
-        gradient_checkpointing=tuning.memory_optimized_training,
         activation_offloading=tuning.memory_optimized_training and has_gpu(),
-        seed=job.seed,
-        data_seed=job.seed,
         max_length=None,
         eval_strategy="epoch" if held_out else "no",
-        save_strategy="epoch",
-        save_total_limit=2,
         load_best_model_at_end=held_out,
         metric_for_best_model="eval_loss" if held_out else None,
-        logging_steps=math.ceil(steps / _LOGGED_STEPS),
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=not has_gpu(),
-        dataloader_pin_memory=has_gpu(),
     )
 
 

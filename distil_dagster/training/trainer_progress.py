@@ -13,16 +13,17 @@ from distil_dagster.training.reporting import Report
 
 log = logging.getLogger("distil_dagster")
 
-_TOLD = ("epoch", "loss", "eval_loss", "reward", "learning_rate", "grad_norm")
+_TOLD = ("epoch", "loss", "eval_loss", "reward", "completion_length", "learning_rate", "grad_norm")
+_COMPLETION_LENGTH = "completions/mean_length"
 
 
 class TrainerProgress(TrainerCallback):
     """Reports what the trainer logs, with speed and time left, and saves every `save_steps` steps.
 
-    `tokens_a_step` is the mean over all steps, prompt included.
+    `tokens_a_step` is the mean over all steps, prompt included; none where that is not known before training.
     """
 
-    def __init__(self, phase: str, report: Report, tokens_a_step: float, save_steps: int) -> None:
+    def __init__(self, phase: str, report: Report, tokens_a_step: float | None, save_steps: int) -> None:
         self._phase = phase
         self._report = report
         self._tokens_a_step = tokens_a_step
@@ -44,24 +45,26 @@ class TrainerProgress(TrainerCallback):
         _args: TrainingArguments,
         state: TrainerState,
         _control: TrainerControl,
-        logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
         """Report the step, its losses, the speed since the last report and the time left."""
-        values = {key: value for key, value in (logs or {}).items() if key in _TOLD}
+        entry = state.log_history[-1]
+        if _COMPLETION_LENGTH in entry:
+            entry["completion_length"] = entry[_COMPLETION_LENGTH]
+        values = {key: entry[key] for key in _TOLD if entry.get(key) is not None}
         if not state.is_world_process_zero or not values.keys() & {"loss", "eval_loss"}:
             return
         values["step"] = state.global_step
-        if "loss" in values:
-            values["tokens_per_second"] = self._speed(state.global_step)
-            state.log_history[-1]["tokens_per_second"] = values["tokens_per_second"]
+        if "loss" in values and self._tokens_a_step is not None:
+            values["tokens_per_second"] = self._speed(state.global_step, self._tokens_a_step)
+            entry["tokens_per_second"] = values["tokens_per_second"]
         self._report.measured(values)
         log.info("%s", self._line(values, state))
 
-    def _speed(self, step: int) -> float:
+    def _speed(self, step: int, tokens_a_step: float) -> float:
         (then, step_then), now = self._last, time.monotonic()
         self._last = (now, step)
-        return round((step - step_then) * self._tokens_a_step / max(now - then, 1e-9), 1)
+        return round((step - step_then) * tokens_a_step / max(now - then, 1e-9), 1)
 
     def _line(self, values: dict[str, Any], state: TrainerState) -> str:
         parts = [f"{self._phase}: step {state.global_step}/{state.max_steps}"]
@@ -69,6 +72,7 @@ class TrainerProgress(TrainerCallback):
             ("loss", "loss", ".4f"),
             ("eval_loss", "held-out loss", ".4f"),
             ("reward", "reward", ".3f"),
+            ("completion_length", "tokens a completion", ".1f"),
             ("learning_rate", "learning rate", ".2e"),
             ("tokens_per_second", "tokens/s", ".0f"),
         ):

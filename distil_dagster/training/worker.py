@@ -8,6 +8,7 @@ output stands, with 1 when it does not; the reason is then on the error output, 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distil_dagster.errors import DistilError, TrainingError
-from distil_dagster.training.job import MergeJob, PredictJob, SftJob, read_job
+from distil_dagster.training.job import GrpoJob, Job, MergeJob, PredictJob, SftJob, read_job
 from distil_dagster.training.reporting import Report, open_report
 
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def do(job: SftJob | PredictJob | MergeJob, report: Report) -> None:
+def do(job: Job, report: Report) -> None:
     """Do one job in this process.
 
     Raises:
@@ -53,15 +54,22 @@ def do(job: SftJob | PredictJob | MergeJob, report: Report) -> None:
         raise
 
 
-def memory_advice(job: SftJob | PredictJob | MergeJob) -> str:
+def memory_advice(job: Job) -> str:
     """What to change when a job ran out of memory, most effective first."""
     if isinstance(job, PredictJob):
         return f"out of memory: batch_size is {job.batch_size}; ask for fewer rows at a time"
     if isinstance(job, MergeJob):
         return f"out of memory: merging holds all of {job.model} at once; take a machine with more of it"
     tuning, steps = job.tuning, []
-    if (batch := tuning.per_device_train_batch_size) > 1:
-        steps.append(f"halve tuning.per_device_train_batch_size (now {batch}) and double gradient_accumulation_steps")
+    name, batch, least = "per_device_train_batch_size", tuning.per_device_train_batch_size, 1
+    if isinstance(job, GrpoJob):
+        name, batch, least = (
+            "rlvr_per_device_batch_size",
+            tuning.rlvr_per_device_batch_size,
+            tuning.rlvr_num_generations,
+        )
+    if batch > least:
+        steps.append(f"halve tuning.{name} (now {batch}) and double gradient_accumulation_steps")
     if not tuning.memory_optimized_training:
         steps.append("set tuning.memory_optimized_training to true")
     if not tuning.use_lora:
@@ -72,12 +80,16 @@ def memory_advice(job: SftJob | PredictJob | MergeJob) -> str:
     return "out of memory: " + "; ".join(steps)
 
 
-def _do(job: SftJob | PredictJob | MergeJob, report: Report) -> None:
+def _do(job: Job, report: Report) -> None:
     match job:
         case SftJob():
             from distil_dagster.training.sft import train
 
             train(job, report)
+        case GrpoJob():
+            from distil_dagster.training.grpo import train as reinforce
+
+            reinforce(job, report)
         case PredictJob():
             from distil_dagster.training.predict import predict
 
@@ -99,6 +111,8 @@ def _stay_offline_and_quiet() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # Of the libraries among each other; nothing that a person who trains could heed.
     warnings.simplefilter("ignore", FutureWarning)
+    # TRL shows a whole row where a judgement failed; our own line says how many did, and why.
+    logging.getLogger("trl").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

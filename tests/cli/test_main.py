@@ -120,3 +120,19 @@ def test_a_run_with_typed_settings_shows_what_it_does(run_cli):
     assert "relevance filter: 40/40 traces" in done.stdout
     assert "Run finished" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("select", "expected"),
+    [
+        ("traces", {"traces"}),
+        ("traces, seed_data", {"traces", "seed_data"}),
+        ("sft_adapter+", {"sft_adapter", "rlvr_adapter", "eval_report", "model_bundle", "leaderboard"}),
+        ("+relabelled_traces", {"traces", "filtered_traces", "relabelled_traces"}),
+    ],
+)
+def test_a_selection_reaches_everything_before_or_after(select, expected):
+    from distil_dagster.cli.running import selected_assets
+    from distil_dagster.definitions import defs
+
+    assert {key.to_user_string() for key in selected_assets(defs, select)} == expected

@@ -17,7 +17,7 @@ def test_every_kind_of_job_comes_back_from_its_file(sft_job, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "teach"}, "'sft', 'predict', 'merge'"),
+        ({"kind": "teach"}, "'sft', 'grpo', 'predict', 'merge'"),
         ({"tuning": {"learning_rate": -1}}, r"sft\.tuning\.learning_rate: Input should be greater than 0"),
         ({"tuning": {"lora_rank": 3}}, r"sft\.tuning\.lora_rank"),
         ({"seed": None}, r"sft\.seed"),

@@ -10,8 +10,16 @@ from distil_dagster.data.examples import Example
 from distil_dagster.data.folder import JobFolder
 from distil_dagster.data.messages import Message
 from distil_dagster.job import Job
-from distil_dagster.training.preparing import answer_tokens, chat_rows, prepare_prediction, prepare_sft, split_rows
-from distil_dagster.training.rows import ChatRow, read_rows
+from distil_dagster.training.preparing import (
+    answer_tokens,
+    chat_rows,
+    prepare_prediction,
+    prepare_rlvr,
+    prepare_sft,
+    split_for_rlvr,
+    split_rows,
+)
+from distil_dagster.training.rows import ChatRow, RewardRow, read_rows
 from distil_dagster.training.weights import Weights
 
 
@@ -93,3 +101,64 @@ def test_a_model_that_changed_is_asked_again(opened, tmp_path):
 
 def test_room_for_answers_grows_with_the_longest_answer():
     assert answer_tokens([example("q", "a" * 100)]) - answer_tokens([example("q", "a" * 20)]) == 40
+
+
+questions = st.lists(st.text(min_size=1, max_size=5), max_size=30).map(
+    lambda texts: [
+        example(text, "bills").model_copy(update={"source": f"line {number}"}) for number, text in enumerate(texts)
+    ]
+)
+shares = st.floats(min_value=0, max_value=1)
+seeds = st.none() | st.integers(min_value=0, max_value=2**32 - 1)
+
+
+@given(questions, shares, seeds)
+def test_what_rlvr_gets_sft_does_not_and_both_keep_their_order(examples, share, seed):
+    sft, rlvr = split_for_rlvr(examples, share, seed)
+    assert len(rlvr) == round(len(examples) * share)
+    assert sorted([*sft, *rlvr], key=examples.index) == examples
+    for part in (sft, rlvr):
+        assert [row for row in examples if row in part] == part
+
+
+@given(questions, shares, seeds)
+def test_the_share_of_rlvr_is_the_same_each_time_even_without_a_seed(examples, share, seed):
+    assert split_for_rlvr(examples, share, seed) == split_for_rlvr(list(examples), share, seed)
+
+
+@given(questions, seeds)
+def test_without_rlvr_everything_goes_to_sft_as_it_was(examples, seed):
+    assert split_for_rlvr(examples, 0, seed) == (examples, [])
+
+
+def test_another_seed_gives_rlvr_other_examples():
+    examples = [example(f"question {number}", "bills") for number in range(100)]
+    assert split_for_rlvr(examples, 0.5, 1) != split_for_rlvr(examples, 0.5, 2)
+
+
+def test_a_row_of_rlvr_holds_what_the_judge_needs(opened, tmp_path):
+    student = tmp_path / "student"
+    student.mkdir()
+    job = prepare_rlvr(opened, EXAMPLES, student, None, tmp_path / "journal", tmp_path / "work")
+    first = read_rows(job.rows, RewardRow)[0]
+    assert (first.question, first.reference, first.context) == ("question 0", "bills", None)
+    assert [message["role"] for message in first.prompt] == ["system", "user"]
+    assert (job.config, job.description, job.seed) == (opened.config, opened.description, 5)
+    assert job.max_new_tokens == answer_tokens(EXAMPLES)
+
+
+def test_another_adapter_or_other_judging_instructions_are_another_reinforcement(opened, tmp_path):
+    student, adapter = tmp_path / "student", tmp_path / "adapter"
+    for folder in (student, adapter):
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text("{}")
+
+    def output(of: Job) -> Path:
+        return prepare_rlvr(of, EXAMPLES, student, adapter, tmp_path, tmp_path / "work").output
+
+    first = output(opened)
+    assert output(opened) == first
+    strict = opened.description.model_copy(update={"llm_as_a_judge_instructions": "Be strict."})
+    assert output(replace(opened, description=strict)) != first
+    (adapter / "adapter_config.json").write_text('{"r": 8}')
+    assert output(opened) != first

@@ -1,0 +1,83 @@
+import json
+
+import pytest
+from safetensors.torch import load_file
+
+from distil_dagster.assets.training import Adapter
+from distil_dagster.evaluation.artefacts import EvalReport
+
+SETTINGS = {
+    "tuning": {
+        # So tiny a student is seldom right, and a judge who finds nothing good teaches nothing.
+        "num_train_epochs": 12,
+        "rlvr_dataset_size": 0.3,
+        "rlvr_num_generations": 8,
+        "rlvr_per_device_batch_size": 16,
+        "rlvr_num_train_epochs": 4,
+    }
+}
+DATA = ["traces", "filtered_traces", "relabelled_traces", "seed_data", "synthetic_dataset"]
+
+
+def metadata(result, asset: str) -> dict:
+    (event,) = result.asset_materializations_for_node(asset)
+    return {key: value.value for key, value in event.metadata.items()}
+
+
+def questions_in(project, asset: str, *names: str) -> list[str]:
+    """The last prompt messages of all rows that an asset's training was given."""
+    work = project.store.work_folder(asset, project.partition)
+    lines = [line for name in names for path in work.glob(f"*/{name}") for line in path.read_text().split("\n") if line]
+    return [json.loads(line)["prompt"][-1]["content"] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def reinforced(shared_project):
+    """A project in which RLVR was on, and the run's result."""
+    assets = [*DATA, "teacher_evaluation", "sft_adapter", "rlvr_adapter", "eval_report"]
+    return shared_project, shared_project.run(typed=SETTINGS, assets=assets)
+
+
+def test_rlvr_has_its_share_of_the_examples_and_sft_the_rest(reinforced):
+    project, result = reinforced
+    assert result.success
+    sft, rlvr = metadata(result, "sft_adapter"), metadata(result, "rlvr_adapter")
+    assert sft["examples_kept_for_rlvr"] == rlvr["examples"] == round(0.3 * (sft["examples"] + rlvr["examples"]))
+    tuned = questions_in(project, "sft_adapter", "train.jsonl", "eval.jsonl")
+    judged = questions_in(project, "rlvr_adapter", "rows.jsonl")
+    assert (len(tuned), len(judged)) == (sft["examples"], rlvr["examples"])
+    assert not set(tuned) & set(judged)
+
+
+def test_the_judges_rewards_change_the_adapter_of_sft(reinforced):
+    project, result = reinforced
+    sft, rlvr = (project.store.load(name, project.partition, Adapter) for name in ("sft_adapter", "rlvr_adapter"))
+    before, after = (load_file(adapter.weights / "adapter_model.safetensors") for adapter in (sft, rlvr))
+    assert before.keys() == after.keys()
+    assert any((before[name] != after[name]).any() for name in before)
+    assert (sft.stage, rlvr.stage) == ("sft", "rlvr")
+    shown = metadata(result, "rlvr_adapter")
+    # Two prompts a step, eight completions each.
+    assert shown["steps"] == len(rlvr.curve) == shown["examples"] // 2 * 4
+    assert (shown["judgements"], shown["failed_judgements"]) == (16 * shown["steps"], 0)
+    assert shown["final_reward"] == rlvr.curve[-1].reward
+    assert 0 < shown["good_judgements"] < shown["judgements"]
+    assert shown["reward_curve"].startswith("![reward](data:image/png;base64,")
+
+
+def test_the_report_shows_the_reward_and_scores_the_student_before_and_after(reinforced):
+    project, _ = reinforced
+    report = project.store.load("eval_report", project.partition, EvalReport)
+    assert [row.role for row in report.summary] == ["original", "teacher", "base", "sft", "rlvr"]
+    html = (report.report / "report.html").read_text()
+    assert "Loss of SFT" in html
+    assert "Reward of RLVR" in html
+
+
+def test_what_was_reinforced_before_is_taken_again(reinforced):
+    project, first = reinforced
+    bought = project.teacher.stats()["requests"]
+    again = project.run(typed=SETTINGS, assets=["rlvr_adapter"])
+    assert again.success
+    assert metadata(again, "rlvr_adapter")["reward_curve"] == metadata(first, "rlvr_adapter")["reward_curve"]
+    assert project.teacher.stats()["requests"] == bought
