@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from distil_dagster.tasks.registry import task_for
 
 @dataclass(frozen=True)
 class Job:
-    """What every phase of one configuration works with."""
+    """What every phase of one configuration works with; `students` says where weights are, by catalogue name."""
 
     name: str
     config: PipelineConfig
@@ -25,6 +25,7 @@ class Job:
     description: JobDescription
     task: Task
     warnings: tuple[str, ...] = ()
+    students: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def max_total_length(self) -> int:
@@ -43,4 +44,4 @@ def open_job(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -
     folder = JobFolder(loaded.data_folder)
     description = folder.job_description()
     task = task_for(loaded.config.base.task, description)
-    return Job(loaded.name, loaded.config, folder, description, task, loaded.warnings)
+    return Job(loaded.name, loaded.config, folder, description, task, loaded.warnings, loaded.students)

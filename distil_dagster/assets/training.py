@@ -1,5 +1,6 @@
 """Assets of training: sft_adapter and rlvr_adapter; both run on the GPU where there is one."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def sft_adapter(
     """
     job = distil.job(context.partition_key)
     student = job.config.base.student_model_name
-    weights = student_weights(student, job.config.data.students)
+    weights = student_weights(student, job.students)
     examples, kept_for_rlvr = _split(job, seed_data, synthetic_dataset)
     work = store.artefacts.work_folder("sft_adapter", context.partition_key)
     training = prepare_sft(job, examples, weights, work)
@@ -116,6 +117,8 @@ def _train(context: dg.AssetExecutionContext, training: SftJob | GrpoJob) -> lis
         context.log.info("The same rows, settings and weights were trained before: that result is taken")
     else:
         run_worker(context, training, training.output.parent)
+        # They are for a run that is interrupted, and larger than the adapter.
+        shutil.rmtree(training.checkpoints, ignore_errors=True)
     return read_rows(training.output / CURVE_FILE, CurvePoint)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distil_dagster.config.catalogue import environment_routes, students
+from distil_dagster.config.catalogue import environment_routes
 from distil_dagster.config.documents import Document, read_document
 from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.config.reading import Reading
@@ -63,12 +63,14 @@ class LoadedConfig:
         return below if below.is_dir() and not beside.is_dir() else beside
 
     @property
-    def student_weights(self) -> str:
-        """Where the student's weights are: a folder that exists, else a Hub id."""
-        name = self.config.base.student_model_name
-        given = self.config.data.students.get(name, students()[name].hub_id)
-        folder = self.path.absolute().parent / Path(given).expanduser()
-        return str(folder) if folder.is_dir() else given
+    def students(self) -> dict[str, str]:
+        """Where students' weights are, as `data.students` says: folders that exist as full paths, else Hub ids."""
+        here = self.path.absolute().parent
+        folders = {name: here / Path(place).expanduser() for name, place in self.config.data.students.items()}
+        return {
+            name: str(folders[name]) if folders[name].is_dir() else place
+            for name, place in self.config.data.students.items()
+        }
 
 
 def load_config(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -> LoadedConfig:

