@@ -4,7 +4,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export LITELLM_LOCAL_MODEL_COST_MAP ?= True
-export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: install quickstart test check dev clean
 

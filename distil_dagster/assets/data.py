@@ -66,14 +66,16 @@ def class_coverage(
     """Every class (or tool) of the job description occurs in the training seeds and in the test set."""
     task = distil.job(context.partition_key).task
     missing = {
-        part: [label for label in task.labels if not counts[label]]
+        part: ", ".join(label for label in task.labels if not counts[label])
         for part, counts in (
             ("train", Counter(task.label(example) for example in seed_data.train)),
             ("test", Counter(task.label(example) for example in seed_data.test)),
         )
     }
     return dg.AssetCheckResult(
-        passed=not any(missing.values()), severity=dg.AssetCheckSeverity.WARN, metadata={"missing": missing}
+        passed=not any(missing.values()),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={f"missing_in_{part}": labels or "none" for part, labels in missing.items()},
     )
 
 

@@ -45,7 +45,7 @@ def teacher_evaluation(
             "dagster/row_count": len(result.rows),
             "verdict": result.verdict,
             "why": result.sentence,
-            result.metric: result.score,
+            result.metric: round(result.score, 4),
             "without_answer": result.failures,
             "mistakes": show.table(
                 {"question": row.question, "right answer": row.answer, "teacher": row.prediction or row.raw}
@@ -103,8 +103,15 @@ def eval_report(
         ]
         report = write_evaluation(job, models, facts, client, work / "report")
         bought = show.spend(client, JUDGING)
+    html = store.artefacts.folder("eval_report", context.partition_key) / "report" / "report.html"
     return dg.MaterializeResult(
-        value=report, metadata={**_report_metadata(report), **bought, **show.settings(job, "evaluation")}
+        value=report,
+        metadata={
+            **_report_metadata(report),
+            "report_file": dg.MetadataValue.path(str(html)),
+            **bought,
+            **show.settings(job, "evaluation"),
+        },
     )
 
 
@@ -154,7 +161,10 @@ def _report_metadata(report: EvalReport) -> show.Metadata:
             {"model": row.title, "name": row.model, **{metric: row.means.get(metric) for metric in report.metrics}}
             for row in report.summary
         ),
-        **{f"{row.role}/{report.primary_metric}": row.means.get(report.primary_metric, 0.0) for row in report.summary},
+        **{
+            f"{row.role}/{report.primary_metric}": round(row.means[report.primary_metric], 4)
+            for row in report.summary
+            if report.primary_metric in row.means
+        },
         **{f"picture/{path.stem}": show.picture(path) for path in pictures},
-        "report_file": dg.MetadataValue.path(str(Path(report.report) / "report.html")),
     }

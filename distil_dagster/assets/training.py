@@ -141,8 +141,8 @@ def _losses(curve: Sequence[CurvePoint]) -> show.Metadata:
     losses = [point.loss for point in curve if point.loss is not None]
     held_out = [point.eval_loss for point in curve if point.eval_loss is not None]
     return {
-        "final_training_loss": losses[-1] if losses else 0.0,
-        "lowest_held_out_loss": min(held_out) if held_out else 0.0,
+        "final_training_loss": round(losses[-1], 4) if losses else 0.0,
+        "lowest_held_out_loss": round(min(held_out), 4) if held_out else 0.0,
         "steps": max((point.step for point in curve), default=0),
     }
 

@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from distil_dagster.config.sections import Base, Evaluation, Synthgen, TraceProcessing, Tuning
+from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
 from distil_dagster.data.store import ArtefactStore
 from distil_dagster.job import Job, open_job
 from distil_dagster.llm.client import Client, open_client
@@ -21,7 +21,10 @@ ROOT_VARIABLE = "DISTIL_ARTEFACTS"
 class BaseOverrides(Base):
     """General parameters; the task may be left to the configuration file."""
 
-    task: str | None = Field(default=None, description="The kind of job; left empty, the configuration file's.")  # type: ignore[assignment]
+    # Dagster's run config knows no optional choice, so the choices stand in the description and are checked on reading.
+    task: str | None = Field(  # type: ignore[assignment]
+        default=None, description=f"{', '.join(get_args(Task))}; left empty, what the configuration file says."
+    )
 
 
 class DistilConfig(dg.ConfigurableResource):

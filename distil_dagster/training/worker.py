@@ -102,8 +102,6 @@ def _do(job: Job, report: Report) -> None:
 
 def _stay_offline_and_quiet() -> None:
     """Everything that a job needs is in its folders; set before the libraries read these variables."""
-    # Threads that wait actively take the processor from whoever else computes on this machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
