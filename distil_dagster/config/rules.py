@@ -209,6 +209,12 @@ def _idle_outside(tasks: set[str], settings: tuple[str, ...], because: str) -> I
 
 
 _IDLE = (
+    Idle(
+        ("tuning.num_few_shot_examples_student",),
+        frozenset(),
+        lambda _config: True,
+        "this version shows the student no examples",
+    ),
     _idle_outside(
         _CLASSIFICATION,
         ("synthgen.match_generated_distribution_to_seed", "synthgen.num_negative_exemplars_per_generation"),

@@ -121,6 +121,7 @@ IDLE = [
     ("classification", "synthgen", {"num_distractor_context_blocks": 2}),
     ("question-answering-open-book", "synthgen", {"generation_per_unstructured_context": 4}),
     ("tool-calling-closed-book", "evaluation", {"expand_tool_calling_turns": False}),
+    ("classification", "tuning", {"num_few_shot_examples_student": 2}),
     ("classification", "tuning", {"use_lora": False, "use_qlora": True}),
     ("classification", "tuning", {"use_lora": False, "lora_r": 8}),
     ("classification", "tuning", {"use_lora": False, "lora_alpha_multiplier": 2}),
