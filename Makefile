@@ -24,7 +24,7 @@ home: $(DAGSTER_HOME)/dagster.yaml
 .PHONY: home
 
 quickstart: install home
-	$(BIN)/distil-dagster run quickstart --simulated-teacher examples/ticket_routing --simulated-error-rate 0.03
+	$(BIN)/distil-dagster run quickstart --simulated-teacher examples/ticket_routing --simulated-error-rate 0.02
 
 test: install home check
 	$(BIN)/pytest

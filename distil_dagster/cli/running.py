@@ -121,7 +121,8 @@ def _materialize(
     # Only now: the definitions read the folder of configurations when they are imported.
     from distil_dagster.definitions import defs
 
-    chosen = selected_assets(defs, select or "*")
+    graph = defs.resolve_asset_graph()
+    chosen = selected_assets(defs, select) if select else sorted(graph.get_all_asset_keys())
     console.follow(key.to_user_string() for key in chosen)
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.get())
