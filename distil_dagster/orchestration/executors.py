@@ -6,6 +6,7 @@ handler of the step's device.
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,7 +48,9 @@ class CommandStepHandler(StepHandler):
             **self._environment,
             **{entry["name"]: entry["value"] for entry in arguments.get_command_env()},
         }
-        process = subprocess.Popen([*self._prefix, *arguments.get_command_args()], env=environment)
+        # Not the script `dagster`, which is on no path where the environment was not activated.
+        command = [*self._prefix, sys.executable, "-m", *arguments.get_command_args()]
+        process = subprocess.Popen(command, env=environment)
         self._processes[key] = process
         yield DagsterEvent.step_worker_starting(
             step_handler_context.get_step_context(key),
