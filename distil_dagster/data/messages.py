@@ -13,7 +13,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 class Frozen(BaseModel):
     """A value: immutable, and strict about its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Validators are built at first use: most of the time that loading the definitions would take is theirs.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ToolCall(Frozen):
