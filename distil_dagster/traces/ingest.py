@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -179,4 +179,4 @@ def _set_aside(trace: Trace, reason: str, detail: str) -> SetAside:
 
 def empty_traces(note: str) -> Traces:
     """No traces, with the reason for people."""
-    return replace(Traces([], []), note=note)
+    return Traces([], [], note=note)
