@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distil_dagster.config.loading import load_config
 from distil_dagster.config.pipeline import PipelineConfig
+from distil_dagster.data.examples import Example
 from distil_dagster.data.folder import JobFolder
 from distil_dagster.data.job import JobDescription
 from distil_dagster.tasks.base import Task
@@ -32,6 +33,12 @@ class Job:
         """The longest input and answer together, in characters."""
         return self.config.synthgen.validation_max_total_length
 
+    def evaluation_rows(self, examples: Sequence[Example]) -> list[Example]:
+        """The rows that models answer of these test examples: with `expand_tool_calling_turns` each turn is one."""
+        if not self.config.evaluation.expand_tool_calling_turns:
+            return list(examples)
+        return [turn for example in examples for turn in self.task.turns(example)]
+
 
 def open_job(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -> Job:
     """Open the job of a configuration file; `typed` are keys that a person laid over the file.
@@ -43,5 +50,5 @@ def open_job(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -
     loaded = load_config(path, typed or {})
     folder = JobFolder(loaded.data_folder)
     description = folder.job_description()
-    task = task_for(loaded.config.base.task, description)
+    task = task_for(loaded.config.base.task, description, output_is_json=loaded.config.synthgen.output_is_json)
     return Job(loaded.name, loaded.config, folder, description, task, loaded.warnings, loaded.students)

@@ -138,13 +138,17 @@ def _trace_teachers_are_tool_tested(config: PipelineConfig) -> Iterator[Problem]
             )
 
 
-def _trace_teachers_see_images(config: PipelineConfig) -> Iterator[Problem]:
+def _teacher_sees_images(config: PipelineConfig) -> Iterator[Problem]:
     if config.trace_processing.observation_format != "openai_messages_with_images":
         return
-    seeing = ", ".join(name for name, teacher in teachers().items() if teacher.vision)
-    for key, name in [("base.teacher_model_name", config.base.teacher_model_name), *_relabelling_models(config)]:
-        if not teachers()[name].vision:
-            yield _problem(config, key, f"{name} cannot see the images in the traces; {seeing} can")
+    teacher = config.base.teacher_model_name
+    if not teachers()[teacher].vision:
+        seeing = ", ".join(name for name, each in teachers().items() if each.vision)
+        yield _problem(
+            config,
+            "base.teacher_model_name",
+            f"{teacher} sees no images, so that traces with images are set aside; {seeing} see them",
+        )
 
 
 def _relabelling_models(config: PipelineConfig) -> list[tuple[str, str]]:
@@ -186,10 +190,7 @@ _RELABELLING = frozenset({"trace_processing.teacher_model_name", "trace_processi
 
 _WARNINGS = (
     Rule(_trace_teachers_are_tool_tested, _RELABELLING | {"base.task", "trace_processing.relabel"}),
-    Rule(
-        _trace_teachers_see_images,
-        _RELABELLING | {"base.teacher_model_name", "trace_processing.observation_format"},
-    ),
+    Rule(_teacher_sees_images, frozenset({"base.teacher_model_name", "trace_processing.observation_format"})),
     Rule(_supervised_training_has_data, frozenset({"tuning.rlvr_dataset_size"})),
     Rule(
         _enough_traces_for_minimum,
@@ -209,12 +210,6 @@ def _idle_outside(tasks: set[str], settings: tuple[str, ...], because: str) -> I
 
 
 _IDLE = (
-    Idle(
-        ("tuning.num_few_shot_examples_student",),
-        frozenset(),
-        lambda _config: True,
-        "this version shows the student no examples",
-    ),
     _idle_outside(
         _CLASSIFICATION,
         ("synthgen.match_generated_distribution_to_seed", "synthgen.num_negative_exemplars_per_generation"),

@@ -1,6 +1,6 @@
 """Labelled examples and the rows that each phase hands to the next.
 
-Every row type is a frozen pydantic model with scalar fields or JSON-like ones, so that a list of rows is a Parquet table.
+Every row type is a frozen pydantic model with scalar fields or JSON-like ones: a list of rows is a Parquet table.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ class Example(Frozen):
     """A conversation whose last message is the right answer, with where it came from.
 
     `source` names the origin for people (`traces.jsonl:17`, `train.jsonl:3`, `synthetic:128`); `request_keys` are the
-    journal keys of the answers that shaped it; `logged_answer` is what the original model answered, on rows from traces.
+    journal keys of the answers that shaped it; `logged_answers` are what the original model answered, one for each
+    assistant turn, on rows from traces.
     """
 
     messages: tuple[Message, ...] = Field(min_length=2)
     context: str | None = None
     source: str = ""
-    logged_answer: str | None = None
+    logged_answers: tuple[str, ...] = ()
     request_keys: tuple[str, ...] = ()
 
     @property
@@ -57,8 +58,8 @@ class Example(Frozen):
 
     @property
     def answer(self) -> str:
-        """The text of the right answer."""
-        return self.target.content
+        """The right answer as one text; a tool call as `{"name": …, "parameters": {…}}`."""
+        return self.target.answer
 
 
 class SetAside(Frozen):
@@ -82,3 +83,13 @@ class Trace(Frozen):
     def source(self) -> str:
         """Where the trace stands, for people: `traces.jsonl:17`."""
         return f"{self.file}:{self.line}"
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The addresses of all images in the conversation."""
+        return tuple(image for message in self.messages for image in message.images)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the conversation holds an image."""
+        return bool(self.images)

@@ -116,7 +116,8 @@ def _read_csv(path: Path) -> Records:
             found.set_aside.append(set_aside(path.name, line, problem, row))
         else:
             # The unnamed index column that spreadsheets and data frames leave behind is no data.
-            found.records.append(Record(line, {key: value for key, value in zip(header, row, strict=True) if key.strip()}))
+            values = {key: value for key, value in zip(header, row, strict=True) if key.strip()}
+            found.records.append(Record(line, values))
 
 
 def _storable(text: str) -> str:

@@ -15,10 +15,11 @@ from distil_dagster.errors import DataError
 
 
 class UnstructuredRow(Frozen):
-    """A text without an answer, and where it came from."""
+    """A text without an answer, and where it came from; `images` are the addresses of images that stand beside it."""
 
     text: str
     source: str
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

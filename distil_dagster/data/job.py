@@ -38,7 +38,7 @@ def read_job_description(folder: Path) -> JobDescription:
     try:
         raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; every job needs a {JOB_DESCRIPTION} with at least task_description") from None
+        raise DataError(f"{path}: missing; a job needs a {JOB_DESCRIPTION} with at least task_description") from None
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(raw, dict):

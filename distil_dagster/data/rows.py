@@ -11,7 +11,7 @@ from typing import Any
 from distil_dagster.data.examples import Example, SetAside
 from distil_dagster.data.files import Record, read_records, set_aside
 from distil_dagster.data.messages import Message, ToolCall
-from distil_dagster.data.normalise import Unreadable, parse_messages
+from distil_dagster.data.normalise import Unreadable, load_json, parse_messages
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,49 @@ def _from_flat(record: Record, source: str) -> Example | Unreadable:
     for name, value in (("question", question), ("answer", answer)):
         if value is None or value == "":
             return Unreadable("bad_row", f"{name} is missing")
-    prompt = _conversation(question) or (Message(role="user", content=_as_text(question)),)
+    prompt = _conversation(question)
+    if isinstance(prompt, Unreadable):
+        return Unreadable(prompt.reason, f"question, {prompt.detail}")
     return Example(messages=(*prompt, _answer(answer)), context=_context(record.values), source=source)
 
 
-def _conversation(question: object) -> tuple[Message, ...] | None:
-    """The question as a conversation where it is one: a list of messages, or a JSON string of it."""
-    if isinstance(question, str) and not question.lstrip().startswith("["):
-        return None
-    messages = parse_messages(question)
-    return None if isinstance(messages, Unreadable) else messages
+def _conversation(question: object) -> tuple[Message, ...] | Unreadable:
+    """The messages of a question that is a list of them, or a JSON text of it; every other question is one message."""
+    held = question
+    if isinstance(question, str):
+        try:
+            held = load_json(question) if question.lstrip().startswith("[") else question
+        except ValueError:
+            held = question
+    if isinstance(held, list) and held and all(_is_message(item) for item in held):
+        return parse_messages(held)
+    return (Message(role="user", content=_as_text(question)),)
+
+
+def _is_message(item: object) -> bool:
+    return isinstance(item, Mapping) and ("role" in item or "from" in item)
 
 
 def _answer(answer: object) -> Message:
-    """The answer as a tool call where it is one, `{"name": …, "parameters": {…}}` as an object or a JSON string."""
+    """The answer as a tool call where it is one, `{"name": …, "parameters": {…}}` as an object or a JSON text."""
     call = answer
     if isinstance(answer, str) and answer.lstrip().startswith("{"):
         try:
-            call = json.loads(answer)
-        except (ValueError, RecursionError):
+            call = load_json(answer)
+        except ValueError:
             call = answer
-    if isinstance(call, Mapping) and isinstance(call.get("name"), str) and isinstance(call.get("parameters"), Mapping):
+    if isinstance(call, Mapping) and _is_call(call):
         return Message(role="assistant", tool_calls=(ToolCall(name=call["name"], arguments=dict(call["parameters"])),))
     return Message(role="assistant", content=_as_text(answer))
+
+
+def _is_call(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a call and nothing more: a JSON answer may have such keys among others."""
+    return (
+        value.keys() == {"name", "parameters"}
+        and isinstance(value["name"], str)
+        and isinstance(value["parameters"], Mapping)
+    )
 
 
 def _context(values: Mapping[str, Any]) -> str | None:

@@ -130,11 +130,11 @@ def _link_or_copy(source: str, target: str) -> str:
 
 
 def _replace_folder(new: Path, target: Path) -> None:
-    """Put `new` in the place of `target`; a folder cannot be renamed over a full one, so the old one steps aside first."""
+    """Put `new` in the place of `target`: a folder cannot be renamed over a full one, so the old one steps aside."""
     if not target.exists():
-        os.replace(new, target)
+        new.replace(target)
         return
     old = target.parent / f".{target.name}.{uuid.uuid4().hex}.old"
-    os.replace(target, old)
-    os.replace(new, target)
+    target.replace(old)
+    new.replace(target)
     shutil.rmtree(old)

@@ -40,7 +40,7 @@ def read_table(path: Path, row_type: type[Row]) -> list[Row]:
 
     json_columns = {name for name, field in row_type.model_fields.items() if _scalar(field) is None}
     return [
-        row_type.model_validate({key: json.loads(value) if key in json_columns else value for key, value in row.items()})
+        row_type.model_validate({key: json.loads(cell) if key in json_columns else cell for key, cell in row.items()})
         for row in pq.read_table(path).to_pylist()
     ]
 

@@ -147,5 +147,8 @@ def request_key(body_text: str) -> str:
 
 
 def answer_text(outcome: Answered) -> str:
-    """The field `answer` of a structured reply, or the whole text of a free one."""
-    return str(getattr(outcome.parsed, "answer", outcome.text))
+    """The field `answer` of a structured reply, as JSON where it is no text, or the whole text of a free one."""
+    if outcome.parsed is None:
+        return outcome.text
+    answer = outcome.parsed.model_dump().get("answer", outcome.text)
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

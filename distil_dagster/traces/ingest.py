@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from distil_dagster.config.sections import TraceProcessing
-from distil_dagster.data.examples import Part, SetAside, Trace
+from distil_dagster.data.examples import Example, Part, SetAside, Trace, content_id
 from distil_dagster.data.files import Record, kept_aside, read_records, set_aside
-from distil_dagster.data.messages import Frozen, Message, as_openai
+from distil_dagster.data.messages import as_openai
 from distil_dagster.data.normalise import Unreadable, strip_leading_system
-from distil_dagster.tasks.base import Task
-from distil_dagster.traces.formats import TraceReader, reader_of
+from distil_dagster.tasks.base import Task, Unusable
+from distil_dagster.traces.formats import reader_of
+from distil_dagster.traces.identity import as_read, example_key
 
-_WORD = re.compile(r"\w+")
 
-
-class SplitTrace(Frozen):
+class SplitTrace(Trace):
     """A trace and the part it stands in."""
 
     part: Part
-    file: str
-    line: int
-    messages: tuple[Message, ...]
-
-    def as_trace(self) -> Trace:
-        """The trace itself."""
-        return Trace(file=self.file, line=self.line, messages=self.messages)
 
 
 @dataclass(frozen=True)
@@ -41,9 +32,9 @@ class Traces:
     lines: int = 0
     note: str = ""
 
-    def part(self, part: Part) -> list[Trace]:
+    def part(self, part: Part) -> list[SplitTrace]:
         """The traces of one part, in the order drawn."""
-        return [row.as_trace() for row in self.rows if row.part == part]
+        return [row for row in self.rows if row.part == part]
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,14 @@ def split_sizes(settings: TraceProcessing, *, test_set_given: bool) -> SplitSize
     )
 
 
+@dataclass(frozen=True)
+class _Usable:
+    """A trace that the task can learn from, and the keys of the examples in it."""
+
+    trace: Trace
+    keys: tuple[str, ...]
+
+
 def ingest_traces(
     path: Path,
     task: Task,
@@ -71,44 +70,48 @@ def ingest_traces(
     *,
     max_total_length: int,
     seed: int | None,
-    held_out_questions: Sequence[str] | None = None,
+    held_out: Sequence[Example] | None = None,
+    teacher_sees_images: bool = False,
 ) -> Traces:
     """Read, normalise, deduplicate and split a trace file.
 
-    `held_out_questions` are the inputs of the user's own test set, where there is one: traces that ask the same are set
-    aside, so that what is tested was never seen.
+    `held_out` is the user's own test set, where there is one: traces that ask what it asks are set aside, so that what
+    is tested was never seen. Students read text only, so traces with images are no seeds; they are unlabelled material
+    where the teacher that generates examples sees images, and set aside where it does not.
     """
     records = read_records(path)
     aside = list(records.set_aside)
-    usable: list[Trace] = []
-    read = reader_of(settings.observation_format)
+    usable: list[_Usable] = []
     for record in records.records:
-        trace = _usable_trace(record, path.name, read, task, settings, max_total_length)
-        if isinstance(trace, Unreadable):
-            aside.append(set_aside(path.name, record.line, trace, record.values))
+        found = _read(record, path.name, task, settings, max_total_length, teacher_sees_images=teacher_sees_images)
+        if isinstance(found, _Usable):
+            usable.append(found)
         else:
-            usable.append(trace)
+            aside.append(found)
     lines = len(usable) + len(aside)
-    unique, repeated = _without_repetitions(usable, held_out_questions or ())
-    rows, beyond = split_traces(unique, split_sizes(settings, test_set_given=held_out_questions is not None), seed)
+    tested = {example_key(as_read(example, task)) for example in held_out or ()}
+    unique, repeated = _without_repetitions(usable, tested)
+    rows, beyond = split_traces(unique, split_sizes(settings, test_set_given=held_out is not None), seed)
     return Traces(rows, sorted([*aside, *repeated, *beyond], key=lambda row: row.line), lines)
 
 
 def split_traces(
     traces: Sequence[Trace], sizes: SplitSizes, seed: int | None
 ) -> tuple[list[SplitTrace], list[SetAside]]:
-    """Draw the traces that become training and test seeds; the rest is unstructured data.
+    """Draw the traces that become training and test seeds; the rest is unstructured data, and so are images.
 
     A trace stands in exactly one part, and a conversation is never cut. What is beyond the largest number of
     unstructured rows is set aside.
     """
     order = list(traces)
     Random(seed).shuffle(order)  # a seed of None draws anew each time, as the configuration says
+    seeds = [trace for trace in order if not trace.has_images]
     test_start, rest_start = sizes.train, sizes.train + sizes.test
+    rest = seeds[rest_start:] + [trace for trace in order if trace.has_images]
     parts: list[tuple[Part, Sequence[Trace]]] = [
-        ("train", order[:test_start]),
-        ("test", order[test_start:rest_start]),
-        ("unstructured", order[rest_start : rest_start + sizes.unstructured]),
+        ("train", seeds[:test_start]),
+        ("test", seeds[test_start:rest_start]),
+        ("unstructured", rest[: sizes.unstructured]),
     ]
     rows = [
         SplitTrace(part=part, file=trace.file, line=trace.line, messages=trace.messages)
@@ -117,56 +120,48 @@ def split_traces(
     ]
     beyond = [
         _set_aside(trace, "beyond_max_unstructured", f"more than {sizes.unstructured} traces are left after the seeds")
-        for trace in order[rest_start + sizes.unstructured :]
+        for trace in rest[sizes.unstructured :]
     ]
     return rows, beyond
 
 
-def input_key(messages: Iterable[Message]) -> str:
-    """What the user said, without letter case, punctuation and spacing: equal keys ask the same."""
-    said = (" ".join(_WORD.findall(message.content.casefold())) for message in messages if message.role == "user")
-    return "\n".join(said)
-
-
-def question_key(question: str) -> str:
-    """The key of a conversation with this one user turn."""
-    return input_key([Message(role="user", content=question)])
-
-
-def _usable_trace(
-    record: Record, file: str, read: TraceReader, task: Task, settings: TraceProcessing, max_total_length: int
-) -> Trace | Unreadable:
-    messages = read(record.values)
+def _read(
+    record: Record, file: str, task: Task, settings: TraceProcessing, max_length: int, *, teacher_sees_images: bool
+) -> _Usable | SetAside:
+    messages = reader_of(settings.observation_format)(record.values)
     if isinstance(messages, Unreadable):
-        return messages
+        return set_aside(file, record.line, messages, record.values)
     if settings.remove_system_prompt_from_traces:
         messages = strip_leading_system(messages)
-    if not any(message.role == "user" and message.content.strip() for message in messages):
-        return Unreadable("no_messages", "no user turn with text")
-    if not task.examples_of(messages):
-        return Unreadable("no_messages", "no answer to the user that this task could learn from")
-    length = sum(len(message.content) for message in messages)
-    if length > max_total_length:
-        return Unreadable(
-            "bad_message", f"{length} characters, more than validation_max_total_length {max_total_length}"
-        )
-    return Trace(file=file, line=record.line, messages=messages)
+    trace = Trace(file=file, line=record.line, messages=messages)
+    if not any(message.role == "user" and (message.content.strip() or message.images) for message in messages):
+        return _set_aside(trace, "no_question", "no user turn with text")
+    if trace.has_images and not teacher_sees_images:
+        return _set_aside(trace, "image_for_text_models", "holds an image, which neither teacher nor student sees")
+    length = sum(len(message.content) + len(message.answer) * bool(message.tool_calls) for message in messages)
+    if length > max_length:
+        return _set_aside(trace, "too_long", f"{length} characters, more than validation_max_total_length {max_length}")
+    if trace.has_images:
+        return _Usable(trace, (content_id(as_openai(messages)),))
+    examples = task.examples_of(messages, settings.convert_to_single_turn)
+    if isinstance(examples, Unusable):
+        return _set_aside(trace, examples.reason, examples.detail)
+    return _Usable(trace, tuple(example_key(example) for example in examples))
 
 
-def _without_repetitions(traces: Sequence[Trace], held_out: Sequence[str]) -> tuple[list[Trace], list[SetAside]]:
+def _without_repetitions(traces: Sequence[_Usable], tested: set[str]) -> tuple[list[Trace], list[SetAside]]:
     """Keep the first trace of those that ask the same.
 
     Not only exact duplicates go: two traces with one question and two answers would put one question into both train
     and test, or two labels into train.
     """
-    tested = {question_key(question) for question in held_out}
-    first: dict[str, Trace] = {}
+    first: dict[tuple[str, ...], Trace] = {}
     repeated: list[SetAside] = []
-    for trace in traces:
-        key = input_key(trace.messages)
-        if key in tested:
+    for usable in traces:
+        trace = usable.trace
+        if tested.intersection(usable.keys):
             repeated.append(_set_aside(trace, "in_test_set", "asks what a row of the test set asks"))
-        elif (earlier := first.setdefault(key, trace)) is not trace:
+        elif (earlier := first.setdefault(usable.keys, trace)) is not trace:
             same = as_openai(earlier.messages) == as_openai(trace.messages)
             reason = "duplicate" if same else "same_question"
             repeated.append(_set_aside(trace, reason, f"repeats line {earlier.line}"))

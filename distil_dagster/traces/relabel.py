@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from distil_dagster.config.catalogue import steady_temperature
 from distil_dagster.config.sections import TraceProcessing
 from distil_dagster.data.examples import Example, Part, SetAside
 from distil_dagster.data.files import kept_aside
 from distil_dagster.data.messages import Frozen, Message, as_openai
-from distil_dagster.errors import DataError
 from distil_dagster.llm.client import Client
 from distil_dagster.llm.requests import Answered, Failed, Request, answer_text
 from distil_dagster.progress import Progress
 from distil_dagster.prompts import render
-from distil_dagster.tasks.base import Invalid, Task
+from distil_dagster.tasks.base import Invalid, Task, Unusable
 from distil_dagster.traces.relevance import FilteredTraces
 
 PHASE = "relabelling"
 DecidedBy = Literal["log", "single", "unanimous", "aggregator", "repair"]
 
 
-class AggregatedAnswer(BaseModel):
-    """The trace teacher's decision between the committee's candidates."""
+class TextAnswer(BaseModel):
+    """An answer that is a text, as one that is repaired or decided on is asked for."""
 
     answer: str = Field(min_length=1)
-    reason: str
 
 
 class Vote(Frozen):
@@ -43,12 +41,18 @@ class Vote(Frozen):
 
 
 class RelabelledExample(Frozen):
-    """An example with its final answer and everything that led to it."""
+    """An example with its final answer and everything that led to it.
+
+    `messages` end on the final answer; `answer` and `logged_answer` are the task's whole answers, in conversations the
+    list of all calls. `logged_answers` are what the log says, one for each assistant turn.
+    """
 
     part: Part
     file: str
     line: int
     messages: tuple[Message, ...]
+    context: str | None = None
+    logged_answers: tuple[str, ...] = ()
     logged_answer: str
     answer: str
     decided_by: DecidedBy
@@ -58,11 +62,12 @@ class RelabelledExample(Frozen):
     request_keys: tuple[str, ...] = ()
 
     def as_example(self) -> Example:
-        """The example with the final answer in place of the logged one."""
+        """The example as data."""
         return Example(
-            messages=(*self.messages[:-1], Message(role="assistant", content=self.answer)),
+            messages=self.messages,
+            context=self.context,
             source=f"{self.file}:{self.line}",
-            logged_answer=self.logged_answer,
+            logged_answers=self.logged_answers,
             request_keys=self.request_keys,
         )
 
@@ -96,9 +101,8 @@ class _Draft:
     keys: list[str] = field(default_factory=list)
     problem: str = ""
 
-    def example(self) -> Example:
-        answer = Message(role="assistant", content=self.answer or "")
-        return self.logged.model_copy(update={"messages": (*self.logged.prompt, answer)})
+    def example(self, task: Task) -> Example:
+        return task.with_whole_answer(self.logged, self.answer or "")
 
 
 def relabel_traces(
@@ -109,63 +113,42 @@ def relabel_traces(
     With `relabel` off the logged answers stay. An empty committee means that the trace teacher answers alone.
     """
     drafts = [
-        _Draft(row.part, row.file, row.line, Example(messages=messages))
+        _Draft(row.part, row.file, row.line, example)
         for row in filtered.rows
         if row.kept
-        for messages in task.examples_of(row.messages)
+        for example in _examples(row.messages, task, settings)
     ]
     if settings.relabel:
         _vote(drafts, task, settings, client)
         _decide(drafts, task, settings, client)
     else:
         for draft in drafts:
-            draft.answer = task.parse_prediction(draft.logged.answer).text
+            draft.answer = task.whole_answer(draft.logged)
     _repair(drafts, task, settings, client, max_total_length)
     finished = [draft for draft in drafts if not draft.problem]
     return RelabelledTraces(
-        [_row(draft) for draft in finished], [_dropped(draft) for draft in drafts if draft.problem], note=filtered.note
+        [_row(draft, task) for draft in finished],
+        [_dropped(draft) for draft in drafts if draft.problem],
+        note=filtered.note,
     )
 
 
-def require_minimum(relabelled: RelabelledTraces, counts: Mapping[str, Mapping[Part, int]], minimum: int) -> None:
-    """Demand `min_generated_examples` of each part that was made from traces.
-
-    `counts` says, step by step, how many seed traces of each part were left after it.
-
-    Raises:
-        DataError: a part has fewer; says how many were lost where.
-    """
-    problems = []
-    for part in sorted({part for by_part in counts.values() for part, count in by_part.items() if count}):
-        made = relabelled.count(part)
-        if made < minimum:
-            steps = ", ".join(f"{by_part.get(part, 0)} {step}" for step, by_part in counts.items())
-            problems.append(
-                f"trace processing made {made} {part} examples, fewer than trace_processing.min_generated_examples = "
-                f"{minimum}: {steps}, {made} labelled and valid"
-            )
-    if problems:
-        raise DataError("\n".join(problems))
-
-
-def seed_counts(filtered: FilteredTraces) -> dict[str, dict[Part, int]]:
-    """How many seed traces of each part were drawn, and how many the filter kept."""
-    return {
-        "drawn": dict(Counter(row.part for row in filtered.rows)),
-        "kept by the relevance filter": dict(Counter(row.part for row in filtered.rows if row.kept)),
-    }
+def _examples(messages: Sequence[Message], task: Task, settings: TraceProcessing) -> list[Example]:
+    found = task.examples_of(messages, settings.convert_to_single_turn)
+    # Reading the traces has set aside those that give none.
+    return [] if isinstance(found, Unusable) else found
 
 
 def _vote(drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, client: Client) -> None:
     models = settings.relabelling_committee_models or [settings.teacher_model_name]
-    schema = task.answer_schema()
+    schema = task.relabel_schema()
     asked = [(draft, model) for draft in drafts for model in models]
     requests = [
         Request(
             model,
-            tuple(task.prompt(draft.logged)),
+            tuple(task.relabel_prompt(draft.logged)),
             schema=schema,
-            schema_name="answer",
+            schema_name="answer" if schema else "",
             temperature=steady_temperature(model),
         )
         for draft, model in asked
@@ -179,7 +162,7 @@ def _vote(drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, clien
 def _read_vote(model: str, outcome: Answered | Failed, task: Task) -> Vote:
     if isinstance(outcome, Failed):
         return Vote(model=model, answer="", problem=f"{outcome.reason}: {outcome.detail}", request_key=outcome.key)
-    parsed = task.parse_prediction(answer_text(outcome))
+    parsed = task.read_relabelled(answer_text(outcome))
     return Vote(model=model, answer=parsed.text, problem=parsed.problem, request_key=outcome.key)
 
 
@@ -198,9 +181,9 @@ def _decide(drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, cli
     for draft, outcome in zip(contested, client.ask(requests, PHASE), strict=True):
         draft.keys.append(outcome.key)
         draft.decided_by = "aggregator"
-        if isinstance(outcome, Answered) and isinstance(outcome.parsed, AggregatedAnswer):
-            draft.aggregated = draft.answer = task.parse_prediction(outcome.parsed.answer).text
-            draft.reason = outcome.parsed.reason
+        if isinstance(outcome, Answered) and outcome.parsed is not None:
+            draft.aggregated = draft.answer = task.read_relabelled(answer_text(outcome)).text
+            draft.reason = outcome.parsed.model_dump()["reason"]
         else:
             draft.answer = None
 
@@ -208,19 +191,30 @@ def _decide(drafts: Sequence[_Draft], task: Task, settings: TraceProcessing, cli
 def _aggregation(draft: _Draft, task: Task, settings: TraceProcessing) -> Request:
     prompt = render(
         "traces/aggregate",
-        system_prompt=task.system_prompt(),
-        messages=as_openai(draft.logged.prompt),
+        system_prompt=_job_text(draft, task),
+        messages=task.conversation_shown(draft.logged),
         candidates=[vote.answer for vote in draft.votes if vote.answer],
-        logged_answer=draft.logged.answer,
+        logged_answer=task.whole_answer(draft.logged),
     )
     messages = ({"role": "user", "content": prompt},)
     return Request(
         settings.teacher_model_name,
         messages,
-        schema=AggregatedAnswer,
+        schema=_aggregated_schema(task.relabel_schema() or TextAnswer),
         schema_name="aggregated_answer",
         temperature=steady_temperature(settings.teacher_model_name),
     )
+
+
+@cache
+def _aggregated_schema(answer: type[BaseModel]) -> type[BaseModel]:
+    """The shape of a decision between candidates: an answer, and why."""
+    return create_model("AggregatedAnswer", __base__=answer, reason=(str, ...))
+
+
+def _job_text(draft: _Draft, task: Task) -> str:
+    """The job as a teacher is told it, tools included."""
+    return str(task.teacher_prompt(draft.logged)[0]["content"])
 
 
 def _repair(
@@ -229,7 +223,7 @@ def _repair(
     """Ask the trace teacher once about each answer that does not satisfy the task; note what is still wrong."""
     broken = []
     for draft in drafts:
-        verdict = task.validate(draft.example(), max_total_length)
+        verdict = task.validate(draft.example(task), max_total_length)
         if isinstance(verdict, Invalid):
             draft.problem = f"{verdict.reason}: {verdict.detail}"
             broken.append(draft)
@@ -238,17 +232,17 @@ def _repair(
         draft.keys.append(outcome.key)
         if isinstance(outcome, Failed):
             continue
-        draft.answer = task.parse_prediction(answer_text(outcome)).text
+        draft.answer = task.read_relabelled(answer_text(outcome)).text
         draft.decided_by = "repair"
-        verdict = task.validate(draft.example(), max_total_length)
+        verdict = task.validate(draft.example(task), max_total_length)
         draft.problem = f"{verdict.reason}: {verdict.detail}" if isinstance(verdict, Invalid) else ""
 
 
 def _repair_request(draft: _Draft, task: Task, settings: TraceProcessing) -> Request:
     prompt = render(
         "traces/repair",
-        system_prompt=task.system_prompt(),
-        messages=as_openai(draft.logged.prompt),
+        system_prompt=_job_text(draft, task),
+        messages=task.conversation_shown(draft.logged),
         answer=draft.answer or "",
         problem=draft.problem,
     )
@@ -256,20 +250,23 @@ def _repair_request(draft: _Draft, task: Task, settings: TraceProcessing) -> Req
     return Request(
         settings.teacher_model_name,
         messages,
-        schema=task.answer_schema(),
+        schema=task.relabel_schema() or TextAnswer,
         schema_name="repaired_answer",
         temperature=steady_temperature(settings.teacher_model_name),
     )
 
 
-def _row(draft: _Draft) -> RelabelledExample:
+def _row(draft: _Draft, task: Task) -> RelabelledExample:
+    final = draft.example(task)
     return RelabelledExample(
         part=draft.part,
         file=draft.file,
         line=draft.line,
-        messages=draft.logged.messages,
-        logged_answer=draft.logged.answer,
-        answer=draft.example().answer,
+        messages=final.messages,
+        context=final.context,
+        logged_answers=draft.logged.logged_answers,
+        logged_answer=task.whole_answer(draft.logged),
+        answer=task.whole_answer(final),
         decided_by=draft.decided_by,
         votes=tuple(draft.votes),
         aggregator_answer=draft.aggregated,

@@ -10,15 +10,15 @@ from pydantic import BaseModel, Field
 
 from distil_dagster.config.catalogue import steady_temperature
 from distil_dagster.config.sections import TraceProcessing
-from distil_dagster.data.examples import Part, Trace
+from distil_dagster.data.examples import Trace
 from distil_dagster.data.job import JobDescription
-from distil_dagster.data.messages import Frozen, Message, as_openai
+from distil_dagster.data.messages import as_openai
 from distil_dagster.llm.client import Client
 from distil_dagster.llm.requests import Answered, Request
 from distil_dagster.progress import Progress
 from distil_dagster.prompts import render
 from distil_dagster.tasks.base import Task
-from distil_dagster.traces.ingest import Traces
+from distil_dagster.traces.ingest import SplitTrace, Traces
 
 PHASE = "relevance filter"
 DropReason = Literal["", "irrelevant", "incoherent", "not_scored"]
@@ -45,23 +45,15 @@ class CompressedDescription(BaseModel):
     task_description: str = Field(min_length=1)
 
 
-class ScoredTrace(Frozen):
+class ScoredTrace(SplitTrace):
     """A seed trace with its scores (1 to 5; none where it was not scored) and whether it goes on."""
 
-    part: Part
-    file: str
-    line: int
-    messages: tuple[Message, ...]
     relevance: int | None = None
     coherence: int | None = None
     kept: bool
     reason: DropReason = ""
     explanation: str = ""
     request_key: str = ""
-
-    def as_trace(self) -> Trace:
-        """The trace itself."""
-        return Trace(file=self.file, line=self.line, messages=self.messages)
 
 
 @dataclass(frozen=True)
@@ -88,10 +80,10 @@ def filter_traces(
     """
     seeds = [row for row in traces.rows if row.part != "unstructured"]
     if not settings.relevance_filtering:
-        kept = [ScoredTrace(**_fields(row.part, row.as_trace()), kept=True) for row in seeds]
+        kept = [ScoredTrace(**dict(row), kept=True) for row in seeds]
         return FilteredTraces(kept, note="relevance_filtering is off: every seed trace goes on unscored")
-    scored = score_traces([row.as_trace() for row in seeds], task, job, settings, client)
-    rows = [_decide(row.part, row.as_trace(), score, settings) for row, score in zip(seeds, scored, strict=True)]
+    scored = score_traces(seeds, task, job, settings, client)
+    rows = [_decide(row, score, settings) for row, score in zip(seeds, scored, strict=True)]
     return FilteredTraces(rows, note=traces.note)
 
 
@@ -169,10 +161,10 @@ def _by_position(parsed: BaseModel | None, size: int) -> dict[int, TraceScore]:
     return {score.id - 1: score for score in reversed(scores) if 1 <= score.id <= size}
 
 
-def _decide(part: Part, trace: Trace, scored: _Scored, settings: TraceProcessing) -> ScoredTrace:
+def _decide(trace: SplitTrace, scored: _Scored, settings: TraceProcessing) -> ScoredTrace:
     if scored.score is None:
         return ScoredTrace(
-            **_fields(part, trace), kept=False, reason="not_scored", explanation=scored.problem, request_key=scored.key
+            **dict(trace), kept=False, reason="not_scored", explanation=scored.problem, request_key=scored.key
         )
     reason: DropReason = ""
     if scored.score.relevance < settings.min_relevance_score:
@@ -180,7 +172,7 @@ def _decide(part: Part, trace: Trace, scored: _Scored, settings: TraceProcessing
     elif scored.score.coherence < settings.min_coherence_score:
         reason = "incoherent"
     return ScoredTrace(
-        **_fields(part, trace),
+        **dict(trace),
         relevance=scored.score.relevance,
         coherence=scored.score.coherence,
         kept=not reason,
@@ -188,7 +180,3 @@ def _decide(part: Part, trace: Trace, scored: _Scored, settings: TraceProcessing
         explanation=scored.score.reason,
         request_key=scored.key,
     )
-
-
-def _fields(part: Part, trace: Trace) -> dict[str, object]:
-    return {"part": part, "file": trace.file, "line": trace.line, "messages": trace.messages}

@@ -15,8 +15,10 @@ from distil_dagster.data.messages import as_openai
 from distil_dagster.data.rows import ExampleFile
 from distil_dagster.errors import DataError
 from distil_dagster.tasks.base import Invalid, Task
-from distil_dagster.traces.ingest import Traces, input_key, question_key
+from distil_dagster.traces.identity import as_read, example_key
+from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relabel import RelabelledTraces
+from distil_dagster.traces.unlabelled import unlabelled_rows
 
 log = logging.getLogger(__name__)
 _COMFORTABLE_ROWS = 20
@@ -53,9 +55,9 @@ def build_seed_data(
     own_train, own_test = folder.train(), folder.test()
     train = [*_examples(relabelled, "train"), *_valid(own_train, task, max_total_length, aside)]
     test = [*_examples(relabelled, "test"), *_valid(own_test, task, max_total_length, aside)]
-    tested = {input_key(example.prompt) for example in test}
+    tested = {example_key(example) for example in test}
     train = _unseen(train, tested, aside)
-    unstructured = _unstructured(folder, traces, tested, settings.max_unstructured, aside)
+    unstructured = unlabelled_rows(folder, traces, task, settings, tested, aside)
     if not train:
         raise DataError(f"{folder.path}: nothing to train on: give traces.jsonl, or train.jsonl or train.csv")
     if not test:
@@ -75,7 +77,7 @@ def _valid(found: ExampleFile | None, task: Task, max_total_length: int, aside: 
         return []
     aside += found.set_aside
     valid = []
-    for example in found.examples:
+    for example in (as_read(row, task) for row in found.examples):
         verdict = task.validate(example, max_total_length)
         if isinstance(verdict, Invalid):
             aside.append(_drop(example, verdict.reason, verdict.detail))
@@ -88,36 +90,12 @@ def _unseen(train: Sequence[Example], tested: set[str], aside: list[SetAside]) -
     """The training rows that ask what no test row asks, the first of each question."""
     kept: dict[str, Example] = {}
     for example in train:
-        key = input_key(example.prompt)
+        key = example_key(example)
         if key in tested:
             aside.append(_drop(example, "in_test_set", "asks what a row of the test set asks"))
         elif (earlier := kept.setdefault(key, example)) is not example:
             aside.append(_drop(example, "duplicate", f"repeats {earlier.source}"))
     return list(kept.values())
-
-
-def _unstructured(
-    folder: JobFolder, traces: Traces, tested: set[str], limit: int, aside: list[SetAside]
-) -> list[UnstructuredRow]:
-    """Traces that became no seed, by what their users said, as their answers are unchecked; and the folder's texts."""
-    rows = [
-        UnstructuredRow(text="\n".join(m.content for m in trace.messages if m.role == "user"), source=trace.source)
-        for trace in traces.part("unstructured")
-    ]
-    own = folder.unstructured()
-    if own is not None:
-        rows += own.rows
-        aside += own.set_aside
-    unseen: list[UnstructuredRow] = []
-    for row in rows:
-        file, _, line = row.source.rpartition(":")
-        if question_key(row.text) in tested:
-            aside.append(kept_aside(file, int(line), "in_test_set", "asks what a row of the test set asks", row.text))
-        elif len(unseen) >= limit:
-            aside.append(kept_aside(file, int(line), "beyond_max_unstructured", f"more than {limit} texts", row.text))
-        else:
-            unseen.append(row)
-    return unseen
 
 
 def _warnings(train: Sequence[Example], test: Sequence[Example], task: Task) -> list[str]:
@@ -127,7 +105,7 @@ def _warnings(train: Sequence[Example], test: Sequence[Example], task: Task) -> 
         if len(rows) < _COMFORTABLE_ROWS
     ]
     for name, rows in (("train", train), ("test", test)):
-        counts = Counter(task.label(example) for example in rows)
+        counts = Counter(label for example in rows for label in task.labels_in(example))
         missing = [label for label in task.labels if not counts[label]]
         if missing:
             warnings.append(f"no {name} row of {', '.join(missing)}")

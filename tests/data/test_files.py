@@ -10,12 +10,24 @@ from distil_dagster.data.folder import JobFolder
 def test_separators_inside_strings_do_not_end_a_record(tmp_path):
     texts = ["a\u2028b", "c\u2029d", "e\u0085f", "g\x0bh"]
     path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts) + "\n", encoding="utf-8"
+    )
     assert [record.values["text"] for record in read_records(path).records] == texts
 
 
 def test_every_line_is_a_record_or_set_aside_with_its_number(tmp_path):
-    lines = [b'{"a": 1}', b"", b"   ", b"null", b"[]", b'{"a": ', b'{"a": "\xff"}', b'{"a": "\\ud800"}', b"\xef\xbb\xbf" + b'{"a": 2}']
+    lines = [
+        b'{"a": 1}',
+        b"",
+        b"   ",
+        b"null",
+        b"[]",
+        b'{"a": ',
+        b'{"a": "\xff"}',
+        b'{"a": "\\ud800"}',
+        b"\xef\xbb\xbf" + b'{"a": 2}',
+    ]
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\n".join(lines))
     found = read_records(path)
@@ -60,7 +72,9 @@ def test_json_lines_read_back_as_they_were(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     found = read_records(path)
-    assert [record.values for record in found.records] == [row for row in rows if json.dumps(row).isascii() and _storable(row)]
+    assert [record.values for record in found.records] == [
+        row for row in rows if json.dumps(row).isascii() and _storable(row)
+    ]
 
 
 def _storable(row) -> bool:

@@ -8,7 +8,8 @@ from distil_dagster.errors import DataError
 
 def test_old_names_and_extra_keys_are_accepted(tmp_path):
     (tmp_path / "job_description.json").write_text(
-        json.dumps({"task_description": "t", "context_description": "i", "unknown": 1, "tools": None}), encoding="utf-8-sig"
+        json.dumps({"task_description": "t", "context_description": "i", "unknown": 1, "tools": None}),
+        encoding="utf-8-sig",
     )
     job = read_job_description(tmp_path)
     assert (job.task_description, job.input_description, job.tools) == ("t", "i", ())

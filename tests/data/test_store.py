@@ -80,9 +80,14 @@ def test_a_second_version_replaces_the_first_as_a_whole(tmp_path):
 
 def test_a_folder_that_failed_half_way_is_never_seen(tmp_path):
     target = tmp_path / "artefact"
-    with pytest.raises(RuntimeError), whole_folder(target) as folder:
-        (folder / "half").write_text("x")
-        raise RuntimeError
+
+    def fail() -> None:
+        with whole_folder(target) as folder:
+            (folder / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,9 +7,8 @@ from distil_dagster.data.examples import Example
 from distil_dagster.data.job import JobDescription
 from distil_dagster.data.messages import Message
 from distil_dagster.errors import DataError
-from distil_dagster.tasks.base import GenerationRequest, Invalid, Valid
+from distil_dagster.tasks.base import GenerationRequest, Invalid, Shown, Unusable, Valid
 from distil_dagster.tasks.classification import Classification
-from distil_dagster.tasks.registry import task_for
 
 CLASSES = ["bills", "parcels", "garden"]
 
@@ -88,7 +87,7 @@ def test_each_answered_user_turn_is_one_example(task):
         ("user", "Thanks"),
     ]
     found = task.examples_of([Message(role=role, content=text) for role, text in turns])
-    assert [tuple(message.content for message in pair) for pair in found] == [
+    assert [(row.question, row.answer) for row in found] == [
         ("Hi", "Hello"),
         ("Where is it?", "parcels"),
     ]
@@ -96,7 +95,8 @@ def test_each_answered_user_turn_is_one_example(task):
 
 def test_turns_without_text_make_no_example(task):
     turns = [("assistant", "Hello"), ("user", ""), ("assistant", "bills"), ("user", "q"), ("assistant", "")]
-    assert task.examples_of([Message(role=role, content=text) for role, text in turns]) == []
+    found = task.examples_of([Message(role=role, content=text) for role, text in turns])
+    assert found == Unusable("no_answer", "no answer to the user that this task could learn from")
 
 
 def test_teachers_may_only_answer_with_a_class(task):
@@ -106,11 +106,42 @@ def test_teachers_may_only_answer_with_a_class(task):
 
 
 def test_generated_texts_become_examples(task):
-    schema = task.generated_schema(GenerationRequest(2, "bills"))
-    rows = task.read_generated(schema.model_validate({"examples": [{"question": "q", "answer": "bills"}]}))
-    assert [(row.question, row.answer) for row in rows] == [("q", "bills")]
+    request = GenerationRequest(2, "bills")
+    answer = task.generated_schema(request).model_validate({"examples": [{"question": "q", "answer": "bills"}]})
+    assert task.read_generated(answer, request) == [example("q", "bills")]
+
+
+def test_generated_texts_may_be_of_any_class_and_of_no_other(task):
+    schema = task.generated_schema(GenerationRequest(1, "bills"))
+    assert schema.model_validate({"examples": [{"question": "q", "answer": "parcels"}]}).examples[0].answer == "parcels"
+    with pytest.raises(ValidationError):
+        schema.model_validate({"examples": [{"question": "q", "answer": "trees"}]})
+
+
+def test_classes_are_labels_and_accuracy_decides(task):
+    assert task.labels == task.classes == ("bills", "parcels", "garden")
+    assert task.label_descriptions["bills"] == "About invoices."
+    assert task.labels_in(example("q", "bills")) == ("bills",)
+    assert task.primary_metric == task.metrics[0] == "accuracy"
+
+
+def test_teachers_are_shown_an_answer_in_the_form_that_is_asked_of_them(task):
+    assert task.teacher_completion(example("q", "bills")) == {"role": "assistant", "content": '{"answer": "bills"}'}
+
+
+def test_likeness_looks_at_the_text_alone_as_classes_are_shared(task):
+    assert task.similarity_text(example("q", "bills")) == "q"
+
+
+def test_json_is_never_asked_of_a_class(job):
+    task = Classification(job, output_is_json=True)
+    assert task.system_prompt() == Classification(job).system_prompt()
+    assert task.parse_prediction("bills").valid
+    assert task.validate(example("q", "bills"), 100) == Valid()
+    request = GenerationRequest(2, "bills")
+    assert "JSON" not in task.generation_prompt(request, Shown())
 
 
 def test_a_job_without_classes_is_an_error_that_names_the_key():
     with pytest.raises(DataError, match="classes_description"):
-        task_for("classification", JobDescription(task_description="t"))
+        Classification(JobDescription(task_description="t"))

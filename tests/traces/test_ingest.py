@@ -5,16 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distil_dagster.config.sections import TraceProcessing
-from distil_dagster.data.examples import Trace
+from distil_dagster.data.examples import Example, Trace
 from distil_dagster.data.messages import Message
-from distil_dagster.errors import DataError
-from distil_dagster.traces.formats import reader_of
-from distil_dagster.traces.ingest import SplitSizes, ingest_traces, input_key, split_traces
+from distil_dagster.traces.ingest import SplitSizes, ingest_traces, split_traces
 
 
 def trace_line(question="q", answer="bills", system="You sort letters."):
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return json.dumps({"messages": [{"role": "system", "content": system}, *messages]})
+
+
+def asks(question):
+    return Example(messages=(Message(role="user", content=question), Message(role="assistant", content="bills")))
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_system_prompts_go_unless_they_are_to_stay(ingest):
 
 
 def test_no_test_traces_are_drawn_where_a_test_set_is_given(ingest):
-    found = ingest([trace_line(f"question {n}") for n in range(5)], held_out_questions=["QUESTION 3!"])
+    found = ingest([trace_line(f"question {n}") for n in range(5)], held_out=[asks("QUESTION 3!")])
     assert found.part("test") == []
     assert [(row.line, row.reason) for row in found.set_aside] == [(4, "in_test_set")]
 
@@ -99,11 +101,6 @@ def test_a_line_of_another_format_says_what_it_has(ingest):
     )
 
 
-def test_an_unknown_format_is_an_error():
-    with pytest.raises(DataError, match="langfuse cannot be read"):
-        reader_of("langfuse")
-
-
 @given(st.integers(0, 30), st.integers(0, 10), st.integers(0, 10), st.integers(0, 10), st.integers())
 def test_a_trace_stands_in_exactly_one_part(count, train, test, unstructured, seed):
     traces = [Trace(file="t", line=n, messages=(Message(role="user", content=str(n)),)) for n in range(count)]
@@ -112,8 +109,24 @@ def test_a_trace_stands_in_exactly_one_part(count, train, test, unstructured, se
     assert sum(row.part == "train" for row in rows) == min(train, count)
 
 
-def test_the_key_of_a_question_ignores_case_punctuation_and_spacing():
-    keys = {
-        input_key([Message(role="user", content=text)]) for text in ("Where's it?", " WHERE s  it ", "where's it!\n")
-    }
-    assert len(keys) == 1
+def image_line(url="https://example.org/a.png"):
+    parts = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": url}}]
+    messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": "bills"}]
+    return json.dumps({"messages": messages})
+
+
+def test_a_trace_with_an_image_is_no_seed_but_material_for_a_teacher_that_sees(ingest):
+    settings = {"observation_format": "openai_messages_with_images"}
+    lines = [image_line(), *(trace_line(f"question {n}") for n in range(3))]
+    seen = ingest(lines, settings, teacher_sees_images=True)
+    assert [trace.line for trace in seen.part("unstructured")] == [1]
+    assert seen.rows[-1].images == ("https://example.org/a.png",)
+    (unseen,) = ingest(lines, settings).set_aside
+    assert (unseen.line, unseen.reason) == (1, "image_for_text_models")
+
+
+@pytest.mark.parametrize(("override", "seeds"), [(None, 2), (True, 2), (False, 1)])
+def test_conversations_are_cut_into_exchanges_unless_told_otherwise(task, override, seeds):
+    turns = [("user", "one"), ("assistant", "bills"), ("user", "two"), ("assistant", "parcels")]
+    messages = [Message(role=role, content=text) for role, text in turns]
+    assert len(task.examples_of(messages, override)) == seeds

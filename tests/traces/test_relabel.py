@@ -4,7 +4,8 @@ from distil_dagster.config.sections import TraceProcessing
 from distil_dagster.data.messages import Message
 from distil_dagster.errors import DataError
 from distil_dagster.llm.requests import Failed
-from distil_dagster.traces.relabel import relabel_traces, require_minimum, seed_counts
+from distil_dagster.traces.minimum import require_minimum, seed_counts
+from distil_dagster.traces.relabel import relabel_traces
 from distil_dagster.traces.relevance import FilteredTraces, ScoredTrace
 
 COMMITTEE = ["openai.gpt-oss-20b", "deepseek.v3.1"]
@@ -124,10 +125,21 @@ def test_too_few_examples_are_an_error_that_says_where_they_were_lost(run):
 def test_an_example_for_training_carries_the_final_answer_and_its_origin(run):
     result, _ = run(filtered(("q", "parcels")), lambda _: {"answer": "bills"})
     example = result.rows[0].as_example()
-    assert (example.question, example.answer, example.logged_answer, example.source) == (
+    assert (example.question, example.answer, example.logged_answers, example.source) == (
         "q",
         "bills",
-        "parcels",
+        ("parcels",),
         "traces.jsonl:1",
     )
     assert example.request_keys
+
+
+def test_conversations_kept_whole_are_relabelled_at_their_end_with_the_history_shown(run):
+    turns = [("user", "one"), ("assistant", "bills"), ("user", "two"), ("assistant", "parcels")]
+    found = filtered(("x", "y"))
+    messages = tuple(Message(role=role, content=text) for role, text in turns)
+    found = FilteredTraces([found.rows[0].model_copy(update={"messages": messages})])
+    result, client = run(found, lambda _: {"answer": "garden"}, convert_to_single_turn=False)
+    (row,) = result.rows
+    assert [message.content for message in row.messages] == ["one", "bills", "two", "garden"]
+    assert [message["content"] for message in client.asked[0].messages[1:]] == ["one", "bills", "two"]
