@@ -14,7 +14,7 @@ from distil_dagster.config.catalogue import RoutesByName
 from distil_dagster.config.loading import load_config
 from distil_dagster.data.normalise import UnreadableReason
 from distil_dagster.synthesis.rows import RowReason
-from distil_dagster.tasks.base import RejectReason
+from distil_dagster.tasks.base import RejectReason, UnusableReason
 from distil_dagster.traces.relabel import DecidedBy
 from distil_dagster.traces.relevance import DropReason
 
@@ -24,7 +24,10 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 CHAPTERS = {
     "getting-started.md",
     "configuration.md",
+    "data.md",
     "classification.md",
+    "question-answering.md",
+    "tool-calling.md",
     "pipeline.md",
     "operations.md",
     "deployment.md",
@@ -35,8 +38,6 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 # The options end with the line, with the code span, or where a comment begins.
 _COMMAND = re.compile(r"distil-dagster (?P<name>[a-z]+)(?P<rest>[^\n`#]*)")
-# Answers that classification cannot reject: an empty one is none of its classes.
-_OF_OTHER_TASKS = {"empty_answer"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -173,11 +174,13 @@ def test_every_option_of_the_simulator_is_explained():
     assert not [option for option in sorted(options) if f"`{option}" not in text]
 
 
-@pytest.mark.parametrize("reasons", [UnreadableReason, DropReason, RejectReason, RowReason, DecidedBy], ids=str)
+@pytest.mark.parametrize(
+    "reasons", [UnreadableReason, UnusableReason, DropReason, RejectReason, RowReason, DecidedBy], ids=str
+)
 def test_every_reason_is_explained(reasons):
-    text = text_of(DOCS / "classification.md")
+    text = text_of(DOCS / "data.md") + text_of(DOCS / "classification.md")
     named = {reason for choice in get_args(reasons) for reason in (get_args(choice) or (choice,)) if reason}
-    assert not [reason for reason in sorted(named - _OF_OTHER_TASKS) if f"`{reason}`" not in text]
+    assert not [reason for reason in sorted(named) if f"`{reason}`" not in text]
 
 
 def test_every_asset_and_every_check_has_its_place_in_the_pipeline():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distil_dagster.data.examples import SetAside
-from distil_dagster.data.normalise import Unreadable
+from distil_dagster.data.normalise import Unreadable, load_json
 
 _RAW_KEPT = 2000
 
@@ -83,12 +83,10 @@ def _parse_line(line: bytes) -> dict[str, Any] | Unreadable:
     if not text.strip():
         return Unreadable("not_json", "blank line")
     try:
-        # A lone surrogate escape is legal JSON but no text: nothing downstream could store or send it.
-        value = json.loads(text, strict=False)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        value = load_json(text)
     except UnicodeEncodeError:
         return Unreadable("not_utf8", "holds half of a surrogate pair")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return Unreadable("not_json", str(error))
     if not isinstance(value, dict):
         return Unreadable("not_an_object", f"holds {json.dumps(value)[:40]}, not an object")

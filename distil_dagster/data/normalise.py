@@ -65,6 +65,8 @@ def too_deep(value: object) -> bool:
     level = [value]
     for _ in range(_DEEPEST):
         level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
     return any(isinstance(inner, (Mapping, list, tuple)) for inner in level)
 
 
