@@ -1,4 +1,4 @@
-"""The examples that a generation call shows: some of the class asked for, some of others, some without an answer."""
+"""What a generation call shows: some of what is asked for, some of other classes, some without an answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TypeVar
 from distil_dagster.config.sections import Synthgen
 from distil_dagster.data.examples import Example
 from distil_dagster.data.folder import UnstructuredRow
+from distil_dagster.synthesis.balance import Subject
 from distil_dagster.tasks.base import Task
 
 _Row = TypeVar("_Row")
@@ -37,21 +38,29 @@ class ExemplarPool:
     def __init__(self, task: Task, train: Sequence[Example], unstructured: Sequence[UnstructuredRow]) -> None:
         self._train = list(train)
         self._unstructured = list(unstructured)
-        self._by_label: defaultdict[str | None, list[Example]] = defaultdict(list)
+        self._with: defaultdict[str, list[Example]] = defaultdict(list)
+        self._without: defaultdict[str, list[Example]] = defaultdict(list)
         for example in train:
-            self._by_label[task.label(example)].append(example)
+            labels = task.labels_in(example)
+            for label in labels:
+                self._with[label].append(example)
+            for other in set(task.classes).difference(labels):
+                self._without[other].append(example)
 
-    def draw(self, label: str | None, settings: Synthgen, random: Random) -> Exemplars:
+    def draw(self, subject: Subject, settings: Synthgen, random: Random) -> Exemplars:
         """Exemplars for one call; where there are fewer than asked for, all there are.
 
-        Tasks without labels have no negatives: every seed is a positive.
+        Only classes have counter-examples. A call about a context shows others as its unlabelled texts, never that one.
         """
-        same = self._train if label is None else self._by_label[label]
-        others = [] if label is None else [e for key, rows in self._by_label.items() if key != label for e in rows]
+        label = subject.label
+        same = self._train if label is None else self._with[label]
+        others = [] if label is None else self._without[label]
+        unlabelled = settings.num_unlabelled_exemplars_per_generation
+        one_more = _sample(self._unstructured, unlabelled + 1, random)
         return Exemplars(
             _sample(same, settings.num_positive_exemplars_per_generation, random),
             _sample(others, settings.num_negative_exemplars_per_generation, random),
-            _sample(self._unstructured, settings.num_unlabelled_exemplars_per_generation, random),
+            [row for row in one_more if row != subject.context][:unlabelled],
         )
 
 

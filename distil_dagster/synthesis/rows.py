@@ -16,7 +16,8 @@ RowReason = RejectReason | Literal["beyond_target", "call_failed"]
 class SyntheticRow(Frozen):
     """A generated example.
 
-    `number` counts the accepted rows from 1; `exemplars` and `guidelines` are what its call showed.
+    `number` counts the accepted rows from 1; `exemplars` and `guidelines` are what its call showed, `context_source` is
+    where the context comes from that it was generated from, `distractors` where those come from that stand beside it.
     """
 
     number: int
@@ -27,6 +28,8 @@ class SyntheticRow(Frozen):
     request_key: str
     exemplars: tuple[str, ...] = ()
     guidelines: tuple[tuple[str, str], ...] = ()
+    context_source: str = ""
+    distractors: tuple[str, ...] = ()
 
     def as_example(self) -> Example:
         """The example for training."""
@@ -48,6 +51,7 @@ class RejectedRow(Frozen):
     context: str | None = None
     iteration: int
     request_key: str
+    context_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,5 +69,5 @@ class SyntheticDataset:
         return dict(Counter(str(row.reason) for row in self.rejected).most_common())
 
     def labels(self) -> dict[str, int]:
-        """How many rows were accepted of each class."""
+        """How many rows were accepted of each class or tool that was asked for."""
         return dict(sorted(Counter(row.label for row in self.accepted if row.label is not None).items()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distil_dagster.config.sections import Synthgen
 from distil_dagster.data.examples import Example
-from distil_dagster.synthesis.similarity import Match, SimilarityIndex
+from distil_dagster.synthesis.similarity import Match, SimilarityIndex, Vocabulary
 from distil_dagster.tasks.base import Invalid, RejectReason, Task
 
 
@@ -30,11 +30,13 @@ class Validator:
     def __init__(self, task: Task, train: Sequence[Example], test: Sequence[Example], settings: Synthgen) -> None:
         self._task = task
         self._max_total_length = settings.validation_max_total_length
+        self._threshold = settings.validation_similarity_threshold
+        self._vocabulary = Vocabulary()
         self._against: dict[RejectReason, SimilarityIndex] = {
             # The test set comes first: a row that gives it away must be counted as such.
-            "similar_to_test": self._index(settings, test),
-            "similar_to_seed": self._index(settings, train),
-            "similar_to_accepted": self._index(settings, ()),
+            "similar_to_test": self._index(test),
+            "similar_to_seed": self._index(train),
+            "similar_to_accepted": self._index(()),
         }
 
     def check(self, example: Example, label: str | None) -> Accepted | Rejected:
@@ -42,9 +44,9 @@ class Validator:
         verdict = self._task.validate(example, self._max_total_length)
         if isinstance(verdict, Invalid):
             return Rejected(verdict.reason, verdict.detail)
-        got = self._task.label(example)
-        if label is not None and got != label:
-            return Rejected("class_not_asked_for", f"{got} where {label} was asked for")
+        got = self._task.labels_in(example)
+        if label is not None and label not in got:
+            return Rejected("label_not_asked_for", f"{', '.join(got)} where {label} was asked for")
         text = self._task.similarity_text(example)
         for reason, index in self._against.items():
             match = index.most_similar(text)
@@ -56,8 +58,8 @@ class Validator:
         """Count an accepted example among those that later ones must differ from."""
         self._against["similar_to_accepted"].add(name, self._task.similarity_text(example))
 
-    def _index(self, settings: Synthgen, examples: Sequence[Example]) -> SimilarityIndex:
-        index = SimilarityIndex(settings.validation_similarity_threshold)
+    def _index(self, examples: Sequence[Example]) -> SimilarityIndex:
+        index = SimilarityIndex(self._threshold, self._vocabulary)
         for example in examples:
             index.add(example.source, self._task.similarity_text(example))
         return index

@@ -1,44 +1,12 @@
 import re
-from itertools import count
 
 import pytest
+from synthesis.teachers import Author, asked_for, example, row, text_of
 
 from distil_dagster.config.sections import Synthgen
-from distil_dagster.data.examples import Example
-from distil_dagster.data.folder import UnstructuredRow
-from distil_dagster.data.messages import Message
 from distil_dagster.llm.requests import Failed
 from distil_dagster.synthesis.loop import generate
 from distil_dagster.traces.seeds import SeedData
-
-WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "islet", "jetty"]
-
-
-def example(question, answer, source="train.jsonl:1"):
-    return Example(
-        messages=(Message(role="user", content=question), Message(role="assistant", content=answer)), source=source
-    )
-
-
-def sentence(number):
-    """Sentences that share no word with each other."""
-    return " ".join(f"{word}{number}" for word in WORDS)
-
-
-def asked_for(request):
-    prompt = request.messages[0]["content"]
-    return re.search(r"<class>(.*)</class>", prompt)[1], int(re.search(r"<count>(\d+)</count>", prompt)[1])
-
-
-class Author:
-    """A teacher that writes a new sentence each time."""
-
-    def __init__(self):
-        self._numbers = count()
-
-    def __call__(self, request):
-        label, number = asked_for(request)
-        return {"examples": [{"question": sentence(next(self._numbers)), "answer": label} for _ in range(number)]}
 
 
 @pytest.fixture
@@ -49,18 +17,15 @@ def seeds():
         for number in range(4)
     ]
     test = [example("a question of the test set that stays unseen", "bills", "test.jsonl:1")]
-    unstructured = [
-        UnstructuredRow(text=f"unlabelled {number}", source=f"unstructured.jsonl:{number}") for number in range(5)
-    ]
-    return SeedData(train, test, unstructured, [], [])
+    return SeedData(train, test, [row(f"unlabelled {number}", number) for number in range(5)], [], [])
 
 
 @pytest.fixture
-def run(task, job, scripted, seeds):
+def run(task, scripted, seeds):
     def generated(script, seed=1, **settings):
         client = scripted(script)
         values = {"generation_target": 30, "generation_iteration_size": 12} | settings
-        return generate(seeds, task, job, Synthgen(**values), client, teacher="openai.gpt-oss-120b", seed=seed), client
+        return generate(seeds, task, Synthgen(**values), client, teacher="openai.gpt-oss-120b", seed=seed), client
 
     return generated
 
@@ -96,7 +61,7 @@ def test_each_call_shows_the_exemplars_that_the_settings_ask_for(run):
     _, client = run(Author(), num_unlabelled_exemplars_per_generation=4, **settings)
     for request in client.asked:
         label, _ = asked_for(request)
-        prompt = request.messages[0]["content"]
+        prompt = text_of(request)
         shown = re.findall(r"<example>\n(.*)\n</example>", prompt)
         assert len(shown) == 3
         assert all(f'"answer": "{label}"' in line for line in shown)
@@ -107,7 +72,7 @@ def test_each_call_shows_the_exemplars_that_the_settings_ask_for(run):
 
 def test_test_rows_are_never_shown(run):
     _, client = run(Author())
-    assert not any("stays unseen" in request.messages[0]["content"] for request in client.asked)
+    assert not any("stays unseen" in text_of(request) for request in client.asked)
 
 
 def test_mutators_and_topics_stand_in_the_guidelines(run):
@@ -115,7 +80,7 @@ def test_mutators_and_topics_stand_in_the_guidelines(run):
         Author(), basic_mutators_to_use=["length", "specificity"], mutation_topics=[["snow"], ["rain", "sun"]]
     )
     for request in client.asked:
-        guidelines = request.messages[0]["content"].split("<guidelines>")[1]
+        guidelines = text_of(request).split("<guidelines>")[1]
         assert "- length: " in guidelines
         assert "- specificity: " in guidelines
         assert "- complexity: " not in guidelines
@@ -167,22 +132,19 @@ def test_a_class_that_was_not_asked_for_is_rejected(run):
 
     def script(request):
         label, _ = asked_for(request)
-        wrong = {
-            "question": sentence(f"wrong{next(author._numbers)}"),
-            "answer": "garden" if label != "garden" else "bills",
-        }
+        wrong = author.row("garden" if label != "garden" else "bills")
         return {"examples": [wrong, *author(request)["examples"]]}
 
     dataset, client = run(script)
-    assert dataset.rejections() == {"class_not_asked_for": len(client.asked)}
+    assert dataset.rejections() == {"label_not_asked_for": len(client.asked)}
+    assert re.fullmatch(r"(garden|bills) where (bills|parcels|garden) was asked for", dataset.rejected[0].detail)
 
 
 def test_rows_beyond_the_target_are_kept_aside(run):
     author = Author()
 
     def script(request):
-        label, _ = asked_for(request)
-        return {"examples": [{"question": sentence(next(author._numbers)), "answer": label} for _ in range(20)]}
+        return {"examples": [author.row(asked_for(request)[0]) for _ in range(20)]}
 
     dataset, _ = run(script)
     assert len(dataset.accepted) == 30
@@ -194,8 +156,8 @@ def test_a_teacher_that_brings_nothing_new_ends_the_loop_with_the_reason(run):
         lambda request: {"examples": [{"question": "always the same thing", "answer": asked_for(request)[0]}]}
     )
     assert len(dataset.accepted) == 1
-    assert "3 iterations in a row brought nothing new for" in dataset.stopped
-    assert "10 more parcels" in dataset.stopped or "10 more bills" in dataset.stopped
+    assert dataset.stopped.startswith("29 of 30 examples are missing: 3 iterations in a row brought nothing new for")
+    assert "parcels (10 missing)" in dataset.stopped or "bills (10 missing)" in dataset.stopped
 
 
 def test_calls_that_fail_are_counted_and_end_the_loop_when_they_go_on(run):
@@ -206,7 +168,7 @@ def test_calls_that_fail_are_counted_and_end_the_loop_when_they_go_on(run):
 
 
 def test_equal_seeds_ask_the_same_and_other_seeds_do_not(run):
-    asked = [[request.messages[0]["content"] for request in run(Author(), seed=seed)[1].asked] for seed in (1, 1, 2)]
+    asked = [[text_of(request) for request in run(Author(), seed=seed)[1].asked] for seed in (1, 1, 2)]
     assert asked[0] == asked[1] != asked[2]
 
 
@@ -217,3 +179,85 @@ def test_every_row_says_where_it_came_from(run):
     assert len(row.exemplars) == 6
     assert row.guidelines[0][0] == "complexity"
     assert row.as_example().source == "synthetic:1"
+
+
+def test_a_row_close_to_a_test_row_and_to_a_seed_counts_as_close_to_the_test_row(run, seeds):
+    author = Author()
+    seeds.test.append(example("seed bills 0 or so", "bills", "test.jsonl:2"))
+
+    def script(request):
+        rows = author(request)
+        rows["examples"].append({"question": "seed bills 0", "answer": asked_for(request)[0]})
+        return rows
+
+    dataset, client = run(script, validation_similarity_threshold=0.7)
+    assert dataset.rejections() == {"similar_to_test": len(client.asked)}
+    assert {rejected.detail for rejected in dataset.rejected} == {"ROUGE-L 0.750 to test.jsonl:2"}
+
+
+def test_a_repeated_question_is_asked_anew(run):
+    _, client = run(lambda _: {"examples": []}, num_unlabelled_exemplars_per_generation=0, basic_mutators_to_use=[])
+    samples = [request.sample for request in client.asked]
+    assert samples == list(range(len(samples)))
+
+
+class Journalled:
+    """Keeps what an author answered, as the journal does, and is killed at a given answer."""
+
+    def __init__(self, author, kill_at=None):
+        self.author, self.kept, self.bought, self.kill_at = author, {}, 0, kill_at
+
+    def __call__(self, request):
+        key = (text_of(request), request.sample)
+        if key not in self.kept:
+            if self.bought == self.kill_at:
+                raise KeyboardInterrupt
+            self.bought += 1
+            self.kept[key] = self.author(request)
+        return self.kept[key]
+
+
+def test_a_killed_run_asks_the_same_again_and_ends_the_same(run):
+    whole, _ = run(Author())
+    teacher = Journalled(Author(), kill_at=7)
+    with pytest.raises(KeyboardInterrupt):
+        run(teacher)
+    teacher.kill_at = None
+    again, client = run(teacher)
+    assert [each.messages for each in again.accepted] == [each.messages for each in whole.accepted]
+    assert teacher.bought == len(client.asked)
+
+
+def test_quotas_are_balanced_over_the_tools(boat_task, boat_hire, scripted):
+    author = Author()
+
+    def script(request):
+        tool = re.search(r"<tool>(.*)</tool>", text_of(request))[1]
+        find = {"name": "find_boat", "parameters": {"seats": 4}}
+        hire = {"name": "hire_boat", "parameters": {"boat": "Heron", "hours": 2}}
+        calls = [find] if tool == "find_boat" else [find, hire]
+        said = [author.row("")["question"] for _ in calls]
+        turns = [{"role": "user", "content": text, "call": call} for text, call in zip(said, calls, strict=True)]
+        return {"examples": [{"turns": turns}, {"turns": turns[:1]}]}
+
+    seeds = SeedData([boat_hire(3)], [boat_hire(5)], [], [], [])
+    settings = Synthgen(generation_target=8, generation_in_single_call=1)
+    dataset = generate(seeds, boat_task, settings, scripted(script), teacher="zai.glm-5", seed=1)
+    assert dataset.labels() == {"find_boat": 4, "hire_boat": 4}
+    wrong = {rejected.detail for rejected in dataset.rejected if rejected.reason == "label_not_asked_for"}
+    assert wrong == {"find_boat where hire_boat was asked for"}
+
+
+def test_images_beside_unlabelled_texts_go_with_the_request(run, seeds):
+    seeds.unstructured[:] = [row("", 1, images=("http://a/1.png", "data:image/png;base64,AAAA")), row("only words", 2)]
+    _, client = run(Author())
+    (content,) = {repr(request.messages[0]["content"][1:]) for request in client.asked}
+    assert content == repr(
+        [
+            {"type": "image_url", "image_url": {"url": "http://a/1.png"}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        ]
+    )
+    prompt = client.asked[0].messages[0]["content"][0]
+    assert prompt["type"] == "text"
+    assert prompt["text"].count("<unlabelled>") == 1
