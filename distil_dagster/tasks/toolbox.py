@@ -19,6 +19,7 @@ _WHERE = f"{JOB_DESCRIPTION}: tools"
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 _LONGEST_MESSAGE = 300
 _DATA_KEYWORDS = frozenset({"const", "default", "enum", "examples"})
+_REFERENCE_KEYWORDS = ("$ref", "$dynamicRef", "$recursiveRef")
 _CLOSED_KEYWORDS = frozenset({"const", "enum", "format", "pattern"})
 _PROSE = frozenset(
     {
@@ -130,10 +131,11 @@ class _Tool:
     def problem_with(self, arguments: dict[str, Any]) -> str | None:
         """Where and how arguments break the schema, by jsonschema's choice of the most telling error."""
         from jsonschema.exceptions import best_match
+        from referencing.exceptions import Unresolvable
 
         try:
             error = best_match(self.validator.iter_errors(arguments))
-        except (RecursionError, OverflowError) as failure:
+        except (RecursionError, OverflowError, Unresolvable) as failure:
             return f"the arguments cannot be checked: {failure}"
         if error is None:
             return None
@@ -200,15 +202,14 @@ def _checked(schema: dict[str, Any], where: str) -> tuple[Any, Any]:
         try:
             resolver.lookup(reference)
         except Unresolvable:
-            raise DataError(f"{where}: $ref {reference!r} leads nowhere within the schema") from None
+            raise DataError(f"{where}: the reference {reference!r} leads nowhere within the schema") from None
     return validator, resolver
 
 
 def _references(schema: object) -> Iterator[str]:
-    """The `$ref`s in a schema."""
+    """What the parts of a schema point to."""
     if isinstance(schema, Mapping):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"]
+        yield from (schema[key] for key in _REFERENCE_KEYWORDS if isinstance(schema.get(key), str))
         parts: Sequence[object] = [value for key, value in schema.items() if key not in _DATA_KEYWORDS]
     else:
         parts = schema if isinstance(schema, (list, tuple)) else ()

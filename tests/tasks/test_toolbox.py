@@ -56,6 +56,10 @@ def test_description_and_parameters_are_filled_in_where_they_are_missing(toolbox
     assert toolbox.tools[1] == wrapped({"name": "ping", "description": "", "parameters": no_parameters})
 
 
+def test_its_own_tools_make_the_same_toolbox(toolbox):
+    assert Toolbox(toolbox.tools).tools == toolbox.tools
+
+
 def test_the_flat_form_with_a_type_is_read_too():
     assert Toolbox([{"type": "function", **SHIP}]).tools == (wrapped(SHIP),)
 
@@ -122,8 +126,9 @@ def test_a_schema_is_checked_by_the_draft_that_it_names():
         ([tool(a={"type": "string", "pattern": "["})], r"not a 'regex' at \$.properties.a.pattern"),
         ([tool(a={"type": "string", "required": True})], r"True is not of type 'array'"),
         ([{"name": "f", "parameters": {"$schema": 5}}], "not a valid JSON schema"),
-        ([tool(a={"$ref": "#/$defs/A"})], r"\$ref '#/\$defs/A' leads nowhere"),
+        ([tool(a={"$ref": "#/$defs/A"})], r"the reference '#/\$defs/A' leads nowhere"),
         ([tool(a={"items": [{"$ref": "https://example.org/a.json"}]})], "not a valid JSON schema"),
+        ([tool(a={"$dynamicRef": "#node"})], "the reference '#node' leads nowhere"),
         ([tool(a={"anyOf": [{"$ref": "https://example.org/a.json"}]})], "leads nowhere within the schema"),
     ],
 )
@@ -143,6 +148,14 @@ def test_what_jsonschema_cannot_compute_is_a_problem_and_no_crash():
     assert "cannot be checked" in endless.problem_with(ToolCall(name="f")).detail
     halves = Toolbox([tool(n={"type": "integer", "multipleOf": 0.5})])
     assert "cannot be checked" in halves.problem_with(ToolCall(name="say", arguments={"n": 10**400})).detail
+
+
+def test_nothing_is_fetched_for_a_reference_out_of_a_part_with_an_address_of_its_own(monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("asked the network"))
+    part = {"$id": "https://other.example/part.json", "properties": {"n": {"$ref": "root.json"}}}
+    schema = {"$id": "https://one.example/root.json", "properties": {"a": part}}
+    problem = Toolbox([{"name": "f", "parameters": schema}]).problem_with(ToolCall(name="f", arguments={"a": {"n": 1}}))
+    assert "cannot be checked" in problem.detail
 
 
 def test_defaults_are_filled_in_for_arguments_not_given(toolbox):

@@ -23,10 +23,10 @@ def parse_arguments(written: str) -> object:
 
 def test_calls_are_written_as_a_list_in_one_block():
     written = render_calls(
-        "lfm2", [call_of(guests=4, name="O'Hara"), call_of(), call_of(tags=["a"], open=True, to=None)]
+        "lfm2", [call_of(guests=4, name="O'Hara\r\n\\"), call_of(), call_of(tags=["a"], open=True, to=None)]
     )
     assert written == (
-        "<|tool_call_start|>[book_table(guests=4, name='O\\'Hara'), book_table(), "
+        "<|tool_call_start|>[book_table(guests=4, name='O\\'Hara\\r\\n\\\\'), book_table(), "
         'book_table(tags=["a"], open=True, to=None)]<|tool_call_end|>'
     )
 
