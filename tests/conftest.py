@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from distil_dagster.data.examples import Example
 from distil_dagster.data.job import JobDescription
+from distil_dagster.data.messages import Message, ToolCall
 from distil_dagster.llm.requests import Answered, Failed, Request, Usage
+from distil_dagster.tasks.base import Task
 from distil_dagster.tasks.classification import Classification
 
 # Before torch and transformers are loaded by a test.
@@ -61,17 +64,82 @@ def task(job) -> Classification:
     return Classification(job)
 
 
+def _tool(name: str, description: str, parameters: dict, required: Sequence[str]) -> dict:
+    schema = {"type": "object", "properties": parameters, "required": list(required)}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+@pytest.fixture
+def boat_job() -> JobDescription:
+    """A job whose answers are calls of tools."""
+    length = {"type": "integer", "description": "How long, in hours.", "default": 2}
+    return JobDescription(
+        task_description="Hire out rowing boats.",
+        tools=(
+            _tool("find_boat", "Looks for a free boat.", {"seats": {"type": "integer"}}, ["seats"]),
+            _tool("hire_boat", "Hires one boat.", {"boat": {"type": "string"}, "hours": length}, ["boat"]),
+        ),
+    )
+
+
+@pytest.fixture
+def boat_task(boat_job) -> Task:
+    from distil_dagster.tasks.multi_turn_tool_calling import MultiTurnToolCalling
+
+    return MultiTurnToolCalling(boat_job)
+
+
+def _call(name: str, **arguments) -> Message:
+    return Message(role="assistant", tool_calls=(ToolCall(name=name, arguments=arguments),))
+
+
+@pytest.fixture
+def boat_hire() -> Callable[[int], Example]:
+    """Makes a conversation of two calls; the logged model got the second one wrong."""
+
+    def conversation(seats: int) -> Example:
+        return Example(
+            messages=(
+                Message(role="user", content=f"We are {seats} and want to row."),
+                _call("find_boat", seats=seats),
+                Message(role="tool", content=f'{{"boat": "Heron {seats}"}}'),
+                Message(role="user", content="Fine, for three hours."),
+                _call("hire_boat", boat=f"Heron {seats}", hours=3),
+            ),
+            source=f"traces.jsonl:{seats}",
+            logged_answers=(
+                f'{{"name": "find_boat", "parameters": {{"seats": {seats}}}}}',
+                '{"name": "hire_boat", "parameters": {"boat": "Swan"}}',
+            ),
+        )
+
+    return conversation
+
+
 @pytest.fixture
 def scripted() -> type[ScriptedClient]:
     return ScriptedClient
 
 
+# ChatML as the Qwen family writes it: tools in the system section, calls as JSON between tags, results as users' turns.
 CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{{ message['content'] }}"
+    "{% if tools %}<|im_start|>system\n"
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}\n\n{% endif %}"
+    "# Tools\n\nThese functions can be called:\n<tools>"
+    "{% for tool in tools %}{{ '\\n' }}{{ tool | tojson }}{% endfor %}{{ '\\n' }}</tools>\n\n"
+    "A call is written so:\n<tool_call>\n"
+    '{"name": "the name", "arguments": {"the": "arguments"}}\n</tool_call><|im_end|>\n{% endif %}'
+    "{% for message in messages %}"
+    "{% if message['role'] == 'tool' %}"
+    "{% if loop.previtem is not defined or loop.previtem['role'] != 'tool' %}<|im_start|>user{% endif %}"
+    "{{ '\\n' }}<tool_response>\n{{ message['content'] }}\n</tool_response>"
+    "{% if loop.nextitem is not defined or loop.nextitem['role'] != 'tool' %}<|im_end|>\n{% endif %}"
+    "{% elif not (tools and loop.first and message['role'] == 'system') %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
     "{% for call in message['tool_calls'] or [] %}"
+    "{% if message['content'] or not loop.first %}{{ '\\n' }}{% endif %}"
     "<tool_call>\n{{ call['function'] | tojson }}\n</tool_call>{% endfor %}"
-    "<|im_end|>\n{% endfor %}"
+    "<|im_end|>\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
@@ -123,7 +191,7 @@ def write_tiny_student(folder: Path, texts: Sequence[str], max_length: int) -> P
 def tiny_student(tmp_path_factory) -> Path:
     """A student that trains in seconds and has room for whole prompts."""
     return write_tiny_student(
-        tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 2048
+        tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 8192
     )
 
 

@@ -12,7 +12,8 @@ from distil_dagster.orchestration.resources import DistilConfig, Store
 from distil_dagster.synthesis import loop
 from distil_dagster.synthesis.loop import generate
 from distil_dagster.synthesis.rows import SyntheticDataset
-from distil_dagster.traces.ingest import Traces, input_key
+from distil_dagster.traces.identity import example_key
+from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relabel import RelabelledTraces
 from distil_dagster.traces.seeds import SeedData, build_seed_data
 
@@ -54,8 +55,8 @@ def seed_data(
 @partitioned_check(asset=seed_data, blocking=True)
 def train_and_test_are_apart(seed_data: SeedData) -> dg.AssetCheckResult:
     """No question of the test set stands in the training seeds."""
-    tested = {input_key(example.prompt) for example in seed_data.test}
-    shared = [example.source for example in seed_data.train if input_key(example.prompt) in tested]
+    tested = {example_key(example) for example in seed_data.test}
+    shared = [example.source for example in seed_data.train if example_key(example) in tested]
     return dg.AssetCheckResult(passed=not shared, metadata={"shared_rows": ", ".join(shared) or "none"})
 
 
@@ -68,8 +69,8 @@ def class_coverage(
     missing = {
         part: ", ".join(label for label in task.labels if not counts[label])
         for part, counts in (
-            ("train", Counter(task.label(example) for example in seed_data.train)),
-            ("test", Counter(task.label(example) for example in seed_data.test)),
+            ("train", Counter(label for example in seed_data.train for label in task.labels_in(example))),
+            ("test", Counter(label for example in seed_data.test for label in task.labels_in(example))),
         )
     }
     return dg.AssetCheckResult(
@@ -90,7 +91,6 @@ def synthetic_dataset(
         dataset = generate(
             seed_data,
             job.task,
-            job.description,
             job.config.synthgen,
             client,
             teacher=base.teacher_model_name,

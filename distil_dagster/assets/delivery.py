@@ -10,6 +10,7 @@ from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.assets.training import Adapter, model_and_adapter, predict
 from distil_dagster.config.catalogue import students
 from distil_dagster.evaluation.artefacts import EvalReport
+from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.export.bundle import MODEL, Serving, write_bundle
 from distil_dagster.export.model_card import CardFacts
 from distil_dagster.export.parity import compare_answers
@@ -18,9 +19,10 @@ from distil_dagster.orchestration.executors import GPU_POOL, ON_GPU
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig, Store
 from distil_dagster.orchestration.worker import run_worker
+from distil_dagster.tasks.shots import student_turns
 from distil_dagster.traces.seeds import SeedData
 from distil_dagster.training.job import MergeJob
-from distil_dagster.training.preparing import answer_tokens
+from distil_dagster.training.preparing import answer_tokens, student_shots
 
 GROUP = "delivery"
 
@@ -49,17 +51,11 @@ def model_bundle(
     merged = work / "merged"
     model, adapter = model_and_adapter(rlvr_adapter)
     run_worker(context, MergeJob(model=model, adapter=adapter, output=merged), work)
-    bundle = write_bundle(
-        work / "bundle",
-        merged,
-        adapter,
-        Serving(job.name, job.task.system_prompt(), max_new_tokens=answer_tokens(seed_data.test)),
-        _card(job, eval_report),
-    )
+    bundle = write_bundle(work / "bundle", merged, adapter, _serving(job, seed_data), _card(job, eval_report))
     # The evaluated answers are read from where the report's asset left them; only the delivered model is asked.
     asked_before = store.artefacts.work_folder("eval_report", context.partition_key)
-    evaluated = predict(context, job, model, adapter, asked_before, seed_data.test)
-    parity = compare_answers(evaluated, predict(context, job, bundle / MODEL, None, work, seed_data.test))
+    evaluated = predict(context, job, model, adapter, asked_before, seed_data)
+    parity = compare_answers(evaluated, predict(context, job, bundle / MODEL, None, work, seed_data))
     return dg.MaterializeResult(
         value=ModelBundle(bundle, parity.same, str(parity)),
         metadata={
@@ -78,12 +74,27 @@ def bundle_answers_as_evaluated(model_bundle: ModelBundle) -> dg.AssetCheckResul
     )
 
 
+def _serving(job: Job, seeds: SeedData) -> Serving:
+    task = job.task
+    return Serving(
+        name=job.name,
+        system_prompt=task.system_prompt(),
+        question_with_context=task.question_with_context,
+        tools=task.tools,
+        shots=tuple(student_turns(task, student_shots(job, seeds.train))),
+        max_new_tokens=answer_tokens(seeds.test),
+    )
+
+
 def _card(job: Job, report: EvalReport) -> CardFacts:
     student = students()[job.config.base.student_model_name]
     lines = [f"| model | {' | '.join(report.metrics)} |", f"|---|{'---|' * len(report.metrics)}"]
     for row in report.summary:
         scores = (row.means.get(metric) for metric in report.metrics)
         lines.append(f"| {row.title} | {' | '.join('–' if score is None else f'{score:.3f}' for score in scores)} |")
+    rows = f"{report.rows} test rows"
+    if report.rows != report.conversations:
+        rows += f", made of {report.conversations} conversations"
     return CardFacts(
         student=student.name,
         hub_id=student.hub_id,
@@ -91,6 +102,9 @@ def _card(job: Job, report: EvalReport) -> CardFacts:
         teacher=job.config.base.teacher_model_name,
         task=job.task.name,
         task_description=job.description.task_description,
-        figures="\n".join([*lines, "", f"{report.rows} test rows. {report.sentence}"]),
+        figures="\n".join([*lines, "", f"{rows}. {report.sentence}"]),
+        primary_metric=metric_title(report.primary_metric),
+        primary_metric_reason=job.task.primary_metric_reason,
+        tool_parser=student.tool_format if job.task.tools else None,
         notice=" ".join(report.notices),
     )

@@ -46,11 +46,14 @@ def teacher_evaluation(
             "verdict": result.verdict,
             "why": result.sentence,
             result.metric: round(result.score, 4),
+            "primary_metric": show.primary_metric(job.task),
+            "conversations": len(seed_data.test),
             "without_answer": result.failures,
+            "unread_verdicts": result.unread_verdicts,
             "mistakes": show.table(
                 {"question": row.question, "right answer": row.answer, "teacher": row.prediction or row.raw}
                 for row in result.rows
-                if row.prediction != row.answer
+                if row.scores.get(result.metric) != 1.0
             ),
             **bought,
             **show.settings(job, "base", "evaluation"),
@@ -92,7 +95,7 @@ def eval_report(
     }
     if rlvr_adapter.stage == "rlvr":
         students["rlvr"] = model_and_adapter(rlvr_adapter)
-    written = {role: predict(context, job, *folders, work, seed_data.test) for role, folders in students.items()}
+    written = {role: predict(context, job, *folders, work, seed_data) for role, folders in students.items()}
     curves = (sft_adapter.curve, rlvr_adapter.curve if "rlvr" in students else [])
     facts = Facts(traces, filtered_traces, relabelled_traces, seed_data, synthetic_dataset, *curves)
     with store.client(job) as client:
@@ -108,6 +111,7 @@ def eval_report(
         value=report,
         metadata={
             **_report_metadata(report),
+            "primary_metric": show.primary_metric(job.task),
             "report_file": dg.MetadataValue.path(str(html)),
             **bought,
             **show.settings(job, "evaluation"),
@@ -157,8 +161,15 @@ def _report_metadata(report: EvalReport) -> show.Metadata:
     return {
         "verdict": report.verdict,
         "why": report.sentence,
+        "rows": report.rows,
+        "conversations": report.conversations,
         "models": show.table(
-            {"model": row.title, "name": row.model, **{metric: row.means.get(metric) for metric in report.metrics}}
+            {
+                "model": row.title,
+                "name": row.model,
+                **{metric: row.means.get(metric) for metric in report.metrics},
+                "unread verdicts": row.unread_verdicts,
+            }
             for row in report.summary
         ),
         **{

@@ -12,6 +12,7 @@ from distil_dagster.config.pipeline import effective
 from distil_dagster.data.examples import Example, SetAside
 from distil_dagster.data.tables import preview
 from distil_dagster.evaluation.building import loss_chart, reward_chart
+from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
 from distil_dagster.tasks.base import Task
@@ -51,9 +52,17 @@ def reasons(rows: Sequence[SetAside]) -> dg.MarkdownMetadataValue:
 
 
 def labels(task: Task, examples: Sequence[Example]) -> dg.MarkdownMetadataValue:
-    """How many examples there are of each class."""
-    counts = Counter(task.label(example) for example in examples)
-    return table([{"class": label, "rows": counts[label]} for label in task.labels], limit=200)
+    """How many examples there are with each class or tool."""
+    if not task.labels:
+        return dg.MetadataValue.md("the task has neither classes nor tools")
+    counts = Counter(label for example in examples for label in task.labels_in(example))
+    kind = "class" if task.classes else "tool"
+    return table([{kind: label, "rows": counts[label]} for label in task.labels], limit=200)
+
+
+def primary_metric(task: Task) -> str:
+    """The metric that decides, and why."""
+    return f"{metric_title(task.primary_metric)}, because {task.primary_metric_reason}"
 
 
 def samples(examples: Sequence[Example], limit: int = 8) -> dg.MarkdownMetadataValue:

@@ -4,13 +4,15 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.config.catalogue import teachers
 from distil_dagster.errors import DataError
 from distil_dagster.orchestration.executors import ON_CPU
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig, Store
 from distil_dagster.traces import relabel, relevance
 from distil_dagster.traces.ingest import Traces, empty_traces, ingest_traces
-from distil_dagster.traces.relabel import RelabelledTraces, relabel_traces, require_minimum, seed_counts
+from distil_dagster.traces.minimum import require_minimum, seed_counts
+from distil_dagster.traces.relabel import RelabelledTraces, relabel_traces
 from distil_dagster.traces.relevance import FilteredTraces, filter_traces
 
 GROUP = "traces"
@@ -30,7 +32,8 @@ def traces(context: dg.AssetExecutionContext, distil: DistilConfig) -> dg.Materi
             job.config.trace_processing,
             max_total_length=job.max_total_length,
             seed=job.config.base.random_seed,
-            held_out_questions=None if test is None else [example.question for example in test.examples],
+            held_out=None if test is None else test.examples,
+            teacher_sees_images=teachers()[job.config.base.teacher_model_name].vision,
         )
     return dg.MaterializeResult(
         value=found,
@@ -70,7 +73,7 @@ def filtered_traces(
                     "reason": row.reason,
                     "relevance": row.relevance,
                     "coherence": row.coherence,
-                    "text": " / ".join(message.content for message in row.messages),
+                    "text": " / ".join(message.answer for message in row.messages),
                     "explanation": row.explanation,
                 }
                 for row in dropped

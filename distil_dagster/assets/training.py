@@ -20,7 +20,14 @@ from distil_dagster.training.curve import FILE_NAME as CURVE_FILE
 from distil_dagster.training.curve import CurvePoint
 from distil_dagster.training.grpo import GrpoSummary
 from distil_dagster.training.job import GrpoJob, SftJob
-from distil_dagster.training.preparing import is_trained, prepare_prediction, prepare_rlvr, prepare_sft, split_for_rlvr
+from distil_dagster.training.preparing import (
+    is_trained,
+    prepare_prediction,
+    prepare_rlvr,
+    prepare_sft,
+    split_for_rlvr,
+    student_shots,
+)
 from distil_dagster.training.rows import Written, read_rows
 from distil_dagster.training.sft import AUDIT_FILE, SUMMARY_FILE
 from distil_dagster.training.weights import student_weights
@@ -56,9 +63,10 @@ def sft_adapter(
     job = distil.job(context.partition_key)
     student = job.config.base.student_model_name
     weights = student_weights(student, job.students)
-    examples, kept_for_rlvr = _split(job, seed_data, synthetic_dataset)
+    shots = student_shots(job, seed_data.train)
+    examples, kept_for_rlvr = _split(job, seed_data, synthetic_dataset, shots)
     work = store.artefacts.work_folder("sft_adapter", context.partition_key)
-    training = prepare_sft(job, examples, weights, work)
+    training = prepare_sft(job, examples, weights, work, shots)
     curve = _train(context, training)
     return dg.MaterializeResult(
         value=Adapter(training.output, str(weights.folder), weights.source, "sft", job.config.tuning.use_lora, curve),
@@ -66,6 +74,7 @@ def sft_adapter(
             "student": f"{student} ({weights.source})",
             "examples": len(examples),
             "examples_kept_for_rlvr": len(kept_for_rlvr),
+            "examples_shown": len(shots),
             **_losses(curve),
             "loss_curve": show.loss_curve(curve),
             "mask_audit": dg.MetadataValue.md((training.output / AUDIT_FILE).read_text(encoding="utf-8")),
@@ -91,9 +100,10 @@ def rlvr_adapter(
         return dg.MaterializeResult(
             value=replace(sft_adapter, note=note), metadata={"note": note, **show.settings(job, "tuning")}
         )
-    _, examples = _split(job, seed_data, synthetic_dataset)
+    shots = student_shots(job, seed_data.train)
+    _, examples = _split(job, seed_data, synthetic_dataset, shots)
     work = store.artefacts.work_folder("rlvr_adapter", context.partition_key)
-    training = prepare_rlvr(job, examples, *model_and_adapter(sft_adapter), store.artefacts.root, work)
+    training = prepare_rlvr(job, examples, *model_and_adapter(sft_adapter), store.artefacts.root, work, shots)
     curve = _train(context, training)
     return dg.MaterializeResult(
         value=replace(sft_adapter, weights=training.output, stage="rlvr", curve=curve),
@@ -106,9 +116,13 @@ def rlvr_adapter(
     )
 
 
-def _split(job: Job, seeds: SeedData, synthetic: SyntheticDataset) -> tuple[list[Example], list[Example]]:
-    """What SFT and what RLVR trains on."""
-    examples = [*seeds.train, *(row.as_example() for row in synthetic.accepted)]
+def _split(
+    job: Job, seeds: SeedData, synthetic: SyntheticDataset, shots: Sequence[Example]
+) -> tuple[list[Example], list[Example]]:
+    """What SFT and what RLVR trains on; what stands in every prompt as an example is no row to learn."""
+    shown = {shot.id for shot in shots}
+    found = [*seeds.train, *(row.as_example() for row in synthetic.accepted)]
+    examples = [example for example in found if example.id not in shown]
     return split_for_rlvr(examples, job.config.tuning.rlvr_dataset_size, job.config.base.random_seed)
 
 
@@ -123,10 +137,11 @@ def _train(context: dg.AssetExecutionContext, training: SftJob | GrpoJob) -> lis
 
 
 def predict(
-    context: dg.AssetExecutionContext, job: Job, model: Path, adapter: Path | None, work: Path, rows: Sequence[Example]
+    context: dg.AssetExecutionContext, job: Job, model: Path, adapter: Path | None, work: Path, seeds: SeedData
 ) -> list[Written]:
-    """What a student writes for each row, asked in a process of its own; what was asked before is read from `work`."""
-    prediction = prepare_prediction(job, rows, model, adapter, work)
+    """What a student writes for each test row, asked in a process of its own or, where it was asked before, read."""
+    rows, shots = job.evaluation_rows(seeds.test), student_shots(job, seeds.train)
+    prediction = prepare_prediction(job, rows, model, adapter, work, shots)
     if not prediction.output.is_file():
         run_worker(context, prediction, prediction.output.parent)
     return read_rows(prediction.output, Written)

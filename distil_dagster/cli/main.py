@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from distil_dagster.errors import ConfigError, DistilError, Problem
+from distil_dagster.errors import ConfigError, DataError, DistilError, Problem
 
 FAILED = 1
 BAD_CONFIG = 2
@@ -90,10 +90,31 @@ def _validate(options: argparse.Namespace) -> int:
             continue
         for warning in loaded.warnings:
             print(f"warning: {warning}")
-        print(f"{path}: {loaded.config.base.task}, ready to run")
+        problem = _job_problem(path, loaded.data_folder)
+        if problem is not None:
+            problems.append(problem)
+        elif not loaded.data_folder.is_dir():
+            print(
+                f"{path}: {loaded.config.base.task}, no mistake; the job's folder {loaded.data_folder} is not there yet"
+            )
+        else:
+            print(f"{path}: {loaded.config.base.task}, ready to run")
     if problems:
         raise ConfigError(problems)
     return 0
+
+
+def _job_problem(path: Path, folder: Path) -> Problem | None:
+    """What the job's folder lacks for the task, where there is such a folder."""
+    from distil_dagster.job import open_job
+
+    if not folder.is_dir():
+        return None
+    try:
+        open_job(path)
+    except DataError as error:
+        return Problem(str(path), None, "data.path", str(error), str(folder))
+    return None
 
 
 def _run(options: argparse.Namespace) -> int:

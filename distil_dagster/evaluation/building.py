@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distil_dagster.config.catalogue import route_of, steady_temperature
 from distil_dagster.config.pipeline import PipelineConfig, effective, non_default
+from distil_dagster.data.examples import Example
 from distil_dagster.errors import DataError
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation, summarise
 from distil_dagster.evaluation.data_statistics import SplitStatistics, split_statistics
@@ -18,16 +19,17 @@ from distil_dagster.evaluation.metrics import BINARY_METRICS
 from distil_dagster.evaluation.predictions import ModelPredictions, ModelRole
 from distil_dagster.evaluation.report import write_report
 from distil_dagster.evaluation.report_input import Chart, Curve, PhaseCounts, PhaseSpend, ReportInput, Setting
-from distil_dagster.evaluation.scoring import score_predictions
+from distil_dagster.evaluation.scoring import metrics_for, score_predictions
 from distil_dagster.evaluation.statistics import estimate
 from distil_dagster.evaluation.summary import evaluate
 from distil_dagster.evaluation.teacher import PHASE as TEACHER_PHASE
-from distil_dagster.evaluation.teacher import ask_teacher, draw_shots
+from distil_dagster.evaluation.teacher import ask_teacher
 from distil_dagster.evaluation.verdicts import teacher_verdict
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
 from distil_dagster.progress import Progress
 from distil_dagster.synthesis.rows import SyntheticDataset
+from distil_dagster.tasks.shots import draw_shots
 from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relabel import RelabelledTraces
 from distil_dagster.traces.relevance import FilteredTraces
@@ -64,15 +66,16 @@ def evaluate_teacher(job: Job, seeds: SeedData, client: Client) -> TeacherEvalua
     """
     settings, base = job.config.evaluation, job.config.base
     shots = draw_shots(job.task, seeds.train, settings.num_few_shot_examples, base.random_seed)
-    progress = Progress(TEACHER_PHASE, len(seeds.test), "answers", spend=lambda: client.spent_usd(TEACHER_PHASE))
-    answers = ask_teacher(job.task, seeds.test, shots, base.teacher_model_name, client, progress)
-    scored = _score(job, "teacher", base.teacher_model_name, answers.texts, seeds, client)
+    rows = job.evaluation_rows(seeds.test)
+    progress = Progress(TEACHER_PHASE, len(rows), "answers", spend=lambda: client.spent_usd(TEACHER_PHASE))
+    answers = ask_teacher(job.task, rows, shots, base.teacher_model_name, client, progress)
+    scored = _score(job, "teacher", base.teacher_model_name, rows, answers.texts, client)
     metric = job.task.primary_metric
     known = scored.known_scores(metric)
     if not known:
         raise DataError(f"teacher evaluation: no score of {metric} is known: {scored.rows[0].verdict_reason}")
     mean = estimate(known, metric in BINARY_METRICS).mean
-    verdict = teacher_verdict(mean, metric, "text")
+    verdict = teacher_verdict(mean, metric, job.task.kind)
     return TeacherEvaluation(
         rows=list(scored.rows),
         model=base.teacher_model_name,
@@ -86,11 +89,11 @@ def evaluate_teacher(job: Job, seeds: SeedData, client: Client) -> TeacherEvalua
 
 def original_predictions(job: Job, seeds: SeedData, client: Client) -> list[ModelPredictions]:
     """The logged answers as predictions of the original model; none where not every test row came from a trace."""
-    logged = [example.logged_answer for example in seeds.test]
-    texts = [answer for answer in logged if answer is not None]
-    if len(texts) < len(logged):
+    rows = job.evaluation_rows(seeds.test)
+    texts = [answer for row in rows for answer in row.logged_answers[-1:]]
+    if len(texts) < len(rows):
         return []
-    return [_score(job, "original", ORIGINAL, texts, seeds, client)]
+    return [_score(job, "original", ORIGINAL, rows, texts, client)]
 
 
 def score_student(
@@ -98,21 +101,26 @@ def score_student(
 ) -> ModelPredictions:
     """Score what a student wrote on the test rows."""
     texts = [row.text for row in written]
-    return _score(job, role, job.config.base.student_model_name, texts, seeds, client)
+    rows = job.evaluation_rows(seeds.test)
+    return _score(job, role, job.config.base.student_model_name, rows, texts, client)
 
 
 def write_evaluation(
     job: Job, models: Sequence[ModelPredictions], facts: Facts, client: Client, folder: Path
 ) -> EvalReport:
     """Sum up all models and write the report into `folder`."""
-    evaluation = evaluate(models, job.task.metrics, job.task.primary_metric, seed=job.config.base.random_seed or 0)
+    task, seed = job.task, job.config.base.random_seed or 0
+    evaluation = evaluate(models, task.metrics, task.primary_metric, task.kind, seed)
     notices = (SIMULATED_NOTICE,) if _is_simulated(job.config) else ()
     report = ReportInput(
         title=job.name,
-        task=job.task.name,
+        task=task.name,
         created=datetime.now(UTC).date().isoformat(),
         evaluation=evaluation,
-        classes=job.task.labels,
+        primary_reason=task.primary_metric_reason,
+        conversations=len(facts.seeds.test),
+        classes=task.classes,
+        label_name="tool" if task.tools else "class",
         splits=_splits(job, facts),
         counts=_counts(facts),
         spend=_spend(client),
@@ -124,7 +132,8 @@ def write_evaluation(
     return EvalReport(
         report=folder,
         title=job.name,
-        rows=len(facts.seeds.test),
+        rows=len(evaluation.tuned.rows),
+        conversations=len(facts.seeds.test),
         summary=summarise(evaluation),
         metrics=evaluation.metrics,
         primary_metric=evaluation.primary_metric,
@@ -141,17 +150,17 @@ def _is_simulated(config: PipelineConfig) -> bool:
 
 
 def _score(
-    job: Job, role: ModelRole, label: str, texts: Sequence[str], seeds: SeedData, client: Client
+    job: Job, role: ModelRole, label: str, rows: Sequence[Example], texts: Sequence[str], client: Client
 ) -> ModelPredictions:
     model = job.config.evaluation.llm_as_a_judge_model_name
     judge = Judge(client, model, job.description, temperature=steady_temperature(model))
-    return score_predictions(job.task, seeds.test, texts, judge, model=role, label=label)
+    return score_predictions(job.task, rows, texts, judge, model=role, label=label, metrics=metrics_for(job.task))
 
 
 def _splits(job: Job, facts: Facts) -> tuple[SplitStatistics, ...]:
     synthetic = [row.as_example() for row in facts.synthetic.accepted]
     splits = (("train seeds", facts.seeds.train), ("synthetic", synthetic), ("test", facts.seeds.test))
-    return tuple(split_statistics(name, rows, job.task.label, job.task.labels) for name, rows in splits)
+    return tuple(split_statistics(name, rows, job.task.labels_in, job.task.labels) for name, rows in splits)
 
 
 def _counts(facts: Facts) -> tuple[PhaseCounts, ...]:

@@ -1,9 +1,9 @@
-"""What a split of the data looks like: how many rows of each label, how long its texts are."""
+"""What a split of the data looks like: how many rows there are with each label, how long its texts are."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
@@ -24,7 +24,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """One split (train, synthetic, test): rows, rows a label, and how long conversations and answers are.
+    """One split (train, synthetic, test): rows, rows with each label, and how long conversations and answers are.
 
     `labels` is empty where the task has none; an empty split has no lengths.
     """
@@ -37,11 +37,11 @@ class SplitStatistics:
 
 
 def split_statistics(
-    name: str, examples: Sequence[Example], label: Callable[[Example], str | None], labels: Sequence[str] = ()
+    name: str, examples: Sequence[Example], labels_in: Callable[[Example], Iterable[str]], labels: Sequence[str] = ()
 ) -> SplitStatistics:
     """Count a split. Every name in `labels` is listed, also at zero rows; other labels follow as they come."""
     counts = Counter(dict.fromkeys(labels, 0))
-    counts.update(found for example in examples if (found := label(example)) is not None)
+    counts.update(label for example in examples for label in labels_in(example))
     return SplitStatistics(
         name=name,
         rows=len(examples),
@@ -61,7 +61,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def _prompt_length(example: Example) -> int:
-    return sum(len(message.content) for message in example.prompt) + len(example.context or "")
+    return sum(len(message.answer) for message in example.prompt) + len(example.context or "")
 
 
 def _lengths(values: Sequence[int]) -> Lengths | None:

@@ -20,7 +20,7 @@ from distil_dagster.prompts import render
 
 PHASE = "judging"
 SCHEMA_NAME = "verdict"
-_BLOCK_TAG = re.compile(r"<(?=/?(?:context|question|reference|prediction)\b)", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"<(?=/?(?:job|instructions|context|question|reference|prediction)\b)", re.IGNORECASE)
 
 
 class Verdict(Frozen):

@@ -83,9 +83,15 @@ def shortened(text: str, length: int = 400) -> str:
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
+def abridged(text: str, length: int = 400) -> str:
+    """The text, cut in its middle where it is longer: what is asked stands at the end of a conversation or document."""
+    beginning = length // 3
+    return text if len(text) <= length else f"{text[:beginning].rstrip()} … {text[beginning + 3 - length :].lstrip()}"
+
+
 _FILTERS: Mapping[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (score, signed, interval, signed_interval, p_value, money, number, shortened)
+    for function in (score, signed, interval, signed_interval, p_value, money, number, shortened, abridged)
 }
 
 

@@ -119,6 +119,7 @@ def _template_values(report: ReportInput, classification: Mapping[ModelRole, Cla
         "evaluation": evaluation,
         "models": models_in_order(evaluation),
         "primary_title": metric_title(evaluation.primary_metric),
+        "several_a_conversation": report.conversations not in (None, len(evaluation.tuned.rows)),
         "metric_rows": metric_rows(evaluation),
         "comparison_rows": comparison_rows(evaluation),
         "missing_verdicts": missing_verdicts(evaluation, JUDGE_METRIC),

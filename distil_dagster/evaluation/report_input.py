@@ -60,8 +60,10 @@ class Chart:
 class ReportInput:
     """Everything that a report shows. What is empty is left out of it.
 
-    `classes` makes it a classifier's report, with figures a class and a confusion matrix. `notices` stand at the top,
-    for what a reader must know before the figures ("The teacher's answers in this run come from a simulator").
+    `primary_reason` says why the primary metric decides, as what follows "because". `conversations` is how many test
+    conversations the rows were made of, where several were made of one. `classes` makes it a classifier's report, with
+    figures a class and a confusion matrix; `label_name` is what the labels of the splits are. `notices` stand at the
+    top, for what a reader must know before the figures ("The teacher's answers in this run come from a simulator").
     `created` is the date to show, as text.
     """
 
@@ -69,7 +71,10 @@ class ReportInput:
     task: str
     created: str
     evaluation: Evaluation
+    primary_reason: str = ""
+    conversations: int | None = None
     classes: tuple[str, ...] = ()
+    label_name: str = "class"
     splits: tuple[SplitStatistics, ...] = ()
     counts: tuple[PhaseCounts, ...] = ()
     spend: tuple[PhaseSpend, ...] = ()

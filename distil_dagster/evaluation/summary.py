@@ -12,11 +12,11 @@ from distil_dagster.evaluation.statistics import Comparison, Estimate, compare, 
 from distil_dagster.evaluation.verdicts import (
     MeanScores,
     StudentVerdict,
-    TaskKind,
     TeacherVerdict,
     student_verdict,
     teacher_verdict,
 )
+from distil_dagster.tasks.base import TaskKind
 
 _COMPARED: tuple[tuple[ModelRole, ModelRole], ...] = (
     ("original", "base"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ def disagreements(evaluation: Evaluation, limit: int = DISAGREEMENTS_SHOWN) -> D
     differing = [
         index
         for index, (student_row, teacher_row) in enumerate(zip(tuned, teacher, strict=True))
-        if not student_row.prediction.strip() == student_row.answer.strip() == teacher_row.prediction.strip()
+        if not _meaning(student_row.prediction) == _meaning(student_row.answer) == _meaning(teacher_row.prediction)
     ]
 
     def badness(index: int) -> tuple[float, float, int]:
@@ -180,6 +181,15 @@ def _cell(evaluation: Evaluation, model: ModelPredictions, metric: str) -> Cell:
 
 def _missing_reasons(model: ModelPredictions, metric: str) -> Counter[str]:
     return Counter(row.verdict_reason or "no reason given" for row in model.rows if row.scores.get(metric) is None)
+
+
+def _meaning(text: str) -> str:
+    """What two equal answers share: the same text, or the same JSON, such as a call of a tool in another order."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else text.strip()
 
 
 def _known(row: Prediction, metric: str) -> float:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distil_dagster.evaluation.metrics import metric_title
+from distil_dagster.tasks.base import TaskKind
 
-TaskKind = Literal["text", "tool"]
 TeacherDecision = Literal["PROCEED", "ITERATE", "RETHINK"]
 StudentDecision = Literal["DEPLOY", "RETUNE", "ESCALATE"]
 

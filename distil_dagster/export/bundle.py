@@ -18,26 +18,30 @@ MODEL = "model"
 ADAPTER = "model-adapters"
 CLIENT = "model_client.py"
 PROMPT = "prompt.json"
+MODELFILE = "Modelfile"
 
 
 @dataclass(frozen=True)
 class Serving:
     """What a server and its client must say to the model as training did.
 
-    `question_with_context` holds `{context}` and `{question}`, for tasks whose question comes with a passage.
+    `question_with_context` holds `{context}` and `{question}`, for tasks whose question comes with a passage. `shots`
+    are the turns of worked examples that stand between the system prompt and the question.
     """
 
     name: str
     system_prompt: str
     question_with_context: str | None = None
     tools: tuple[dict[str, Any], ...] = ()
+    shots: tuple[dict[str, Any], ...] = ()
     max_new_tokens: int = 256
 
 
 def write_bundle(folder: Path, merged: Path, adapter: Path | None, serving: Serving, card: CardFacts) -> Path:
     """Write the whole folder or nothing, and give it.
 
-    `merged` is the folder of a merged model, which is copied; `adapter` is none where all weights were trained.
+    `merged` is the folder of a merged model, which is copied; `adapter` is none where all weights were trained. A model
+    that calls tools has no Modelfile: Ollama parses calls by its own templates, which cannot be made of the model's.
 
     Raises:
         TrainingError: the merged model is not there.
@@ -48,12 +52,16 @@ def write_bundle(folder: Path, merged: Path, adapter: Path | None, serving: Serv
         shutil.copytree(merged, aside / MODEL)
         if adapter is not None:
             shutil.copytree(adapter, aside / ADAPTER)
-        _write(aside / "Modelfile", modelfile(aside / MODEL, serving.system_prompt, serving.max_new_tokens))
+        if not serving.tools:
+            _write(
+                aside / MODELFILE,
+                modelfile(aside / MODEL, serving.system_prompt, serving.shots, serving.max_new_tokens),
+            )
         _write(aside / PROMPT, json.dumps(_prompt(serving), ensure_ascii=False, indent=2) + "\n")
         _write(aside / CLIENT, files(__package__).joinpath("client", CLIENT).read_text("utf-8"))
         _write(
             aside / "README.md",
-            model_card(serving.name, card, has_adapter=adapter is not None),
+            model_card(serving.name, card, has_adapter=adapter is not None, has_shots=bool(serving.shots)),
         )
     return folder
 
@@ -63,6 +71,7 @@ def _prompt(serving: Serving) -> dict[str, Any]:
         "model": serving.name,
         "system_prompt": serving.system_prompt,
         "question_with_context": serving.question_with_context,
+        "shots": list(serving.shots),
         "tools": list(serving.tools),
         "max_tokens": serving.max_new_tokens,
     }

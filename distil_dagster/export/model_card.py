@@ -12,7 +12,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 class CardFacts:
     """What is said of the model. `figures` is Markdown from the evaluation's report, taken as it is.
 
-    `tool_parser` is the name under which vLLM parses the student's calls of tools; none for models without tools.
+    `primary_metric_reason` says why that metric decides, as what follows "because". `tool_parser` is the name under
+    which vLLM parses the student's calls of tools; none for models without tools.
     """
 
     student: str
@@ -22,11 +23,13 @@ class CardFacts:
     task: str
     task_description: str
     figures: str
+    primary_metric: str
+    primary_metric_reason: str
     tool_parser: str | None = None
     notice: str = ""
 
 
-def model_card(name: str, facts: CardFacts, *, has_adapter: bool) -> str:
+def model_card(name: str, facts: CardFacts, *, has_adapter: bool, has_shots: bool = False) -> str:
     """The card's Markdown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -37,4 +40,5 @@ def model_card(name: str, facts: CardFacts, *, has_adapter: bool) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown
     )
-    return environment.get_template("README.md.j2").render(name=name, facts=facts, has_adapter=has_adapter)
+    template = environment.get_template("README.md.j2")
+    return template.render(name=name, facts=facts, has_adapter=has_adapter, has_shots=has_shots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +77,6 @@ def text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, list):
         return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
-
-
-def last_text(messages: Sequence[Mapping[str, Any]], role: str) -> str:
-    """The text of the last message of a role; empty where there is none."""
-    return next((text_of(message) for message in reversed(messages) if message.get("role") == role), "")
 
 
 def text_blocks(prompt: str, tag: str) -> list[str]:

@@ -2,177 +2,85 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Protocol
 
-from distil_dagster.errors import DataError
-from distil_dagster.simulator.call import last_text
-from distil_dagster.simulator.knowledge import QuestionAnswer, Scores, normalised
-from distil_dagster.simulator.wording import reworded
-
-GOLD_FILE = "gold.jsonl"
-TRACES_FILE = "traces.jsonl"
-TRAIN_FILE = "train.jsonl"
-TEST_FILE = "test.jsonl"
-
-# What a careful reader would score by the kind of noise; a wrong but whole answer is no incoherence.
-_SCORES: Mapping[str, Scores] = {
-    "clean": Scores(5, 5, "A fitting request with a fitting answer."),
-    "duplicate": Scores(5, 5, "A fitting request with a fitting answer."),
-    "wrong_label": Scores(5, 4, "A fitting request; the answer looks doubtful."),
-    "irrelevant": Scores(1, 4, "The request has nothing to do with the job."),
-    "corrupted": Scores(4, 1, "The conversation is damaged."),
-}
-_UNKNOWN = Scores(3, 3, "The conversation is not among those that the simulator knows.")
-# Token-set similarity, 0 to 100, from which a question is taken for a rewording of a known one.
-_LIKE_A_KNOWN_QUESTION = 80.0
-_TRIES = 20
-_SAME_WORDING = 0.9
+from distil_dagster.simulator.answer_book import AnswerBook
+from distil_dagster.simulator.call_maker import CallMaker
+from distil_dagster.simulator.comparing import Answer
+from distil_dagster.simulator.conversation_maker import ConversationMaker
+from distil_dagster.simulator.knowledge import Asked, Row, Scores, Wanted
+from distil_dagster.simulator.known import Known, KnownFolder, is_call
+from distil_dagster.simulator.pool import fresh
+from distil_dagster.simulator.request_writer import RequestWriter
+from distil_dagster.simulator.score_book import ScoreBook
+from distil_dagster.simulator.text_maker import TextMaker
+from distil_dagster.simulator.turns import Turn
 
 
-@dataclass(frozen=True)
-class GoldTrace:
-    """One logged conversation with what is known about it."""
+class Maker(Protocol):
+    """Makes new examples and wrong answers, for one form of answer."""
 
-    user: str
-    assistant: str
-    question: str
-    answer: str | None
-    noise: str
+    def other_answer(self, right: Answer | None, random: Random) -> Answer:
+        """An answer that is not the right one."""
+
+    def examples(self, wanted: Wanted, random: Random) -> list[Row]:
+        """New examples with right answers."""
+
+    def wrong_examples(self, wanted: Wanted, random: Random) -> list[Row]:
+        """New examples with wrong answers."""
 
 
 class GoldKnowledge:
-    """Answers, scores and new examples out of gold files.
+    """Answers, scores and new examples out of files.
 
-    New examples are rewordings of the training questions and of the traces' questions, never of the test file's. Where
-    a folder has no test file, the traces that become the test set are among them: figures are then flattering.
+    New examples are made from the training rows and the traces, never from the test file. Where a folder has no test
+    file, the traces that become the test set are among them: figures are then flattering.
     """
 
-    def __init__(
-        self, traces: Sequence[GoldTrace], train: Sequence[QuestionAnswer], test: Sequence[QuestionAnswer]
-    ) -> None:
-        self._scores = _scores_by_conversation(traces)
-        logged = [QuestionAnswer(trace.question, trace.answer) for trace in traces if trace.answer is not None]
-        self._answers = {normalised(pair.question): pair.answer for pair in (*logged, *train, *test)}
+    def __init__(self, folder: KnownFolder) -> None:
+        logged = folder.logged_known
         # A damaged question is asked as it was logged, but its right answer is that of the whole one.
-        for trace in traces:
-            if trace.answer is not None and trace.user.strip():
-                self._answers.setdefault(normalised(trace.user), trace.answer)
-        self._pool = _questions_by_class([*train, *logged], {normalised(pair.question) for pair in test})
+        damaged = [known for trace in folder.logged if (known := trace.as_logged) is not None]
+        self._answers = AnswerBook([*folder.test, *folder.train, *logged, *damaged])
+        self._scores = ScoreBook(folder.logged)
+        self._maker = _maker(folder, fresh([*folder.train, *folder.sound], folder.test))
 
-    @classmethod
-    def of(cls, folder: Path) -> GoldKnowledge:
-        """Read a folder with `traces.jsonl` and `gold.jsonl`, and `train.jsonl` and `test.jsonl` where there are any.
+    def answer(self, asked: Asked) -> Answer | None:
+        """The answer to a known conversation or to a rewording of one."""
+        return self._answers.answers(asked.turns) if asked.whole else self._answers.answer(asked.turns)
 
-        Raises:
-            DataError: a file is missing or malformed, or the two do not align.
-        """
-        logged, gold = _lines(folder / TRACES_FILE), _lines(folder / GOLD_FILE)
-        if len(logged) != len(gold):
-            raise DataError(
-                f"{folder}: {TRACES_FILE} has {len(logged)} lines, {GOLD_FILE} {len(gold)}; they must align"
-            )
-        traces = [_gold_trace(trace, known) for trace, known in zip(logged, gold, strict=True)]
-        return cls(traces, _pairs(folder / TRAIN_FILE), _pairs(folder / TEST_FILE))
+    def other_answer(self, asked: Asked, random: Random) -> Answer:
+        """Another answer; of a whole conversation, its answers but for one."""
+        right = self.answer(asked)
+        if not asked.whole:
+            return self._maker.other_answer(right, random)
+        answers = list(right) if isinstance(right, list) else self._guesses(asked.turns, random)
+        if answers:
+            at = random.randrange(len(answers))
+            answers[at] = self._maker.other_answer(answers[at], random)
+        return answers
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes that have questions to generate from."""
-        return tuple(self._pool)
+    def relevance_and_coherence(self, turns: Sequence[Turn]) -> Scores:
+        """The scores that fit the noise of the trace."""
+        return self._scores.scores(turns)
 
-    def answer(self, question: str) -> str | None:
-        """The answer to a known question or to a rewording of one."""
-        from rapidfuzz import fuzz, process
+    def examples(self, wanted: Wanted, random: Random) -> list[Row]:
+        """New examples out of the pool."""
+        return self._maker.examples(wanted, random)
 
-        wanted = normalised(question)
-        if wanted in self._answers:
-            return self._answers[wanted]
-        found = process.extractOne(
-            wanted, self._answers.keys(), scorer=fuzz.token_set_ratio, score_cutoff=_LIKE_A_KNOWN_QUESTION
-        )
-        return self._answers[found[0]] if found else None
+    def wrong_examples(self, wanted: Wanted, random: Random) -> list[Row]:
+        """New examples with wrong answers."""
+        return self._maker.wrong_examples(wanted, random)
 
-    def other_answer(self, question: str, random: Random) -> str:
-        """Any class but the right one."""
-        right = self.answer(question)
-        return random.choice([name for name in self.classes if name != right] or list(self.classes))
-
-    def relevance_and_coherence(self, messages: Sequence[Mapping[str, Any]]) -> Scores:
-        """The scores that fit the noise of the trace; looked up by both texts, then by the user's alone."""
-        user, assistant = normalised(last_text(messages, "user")), normalised(last_text(messages, "assistant"))
-        return self._scores.get((user, assistant)) or self._scores.get((user, None)) or _UNKNOWN
-
-    def generate(
-        self, class_name: str, count: int, random: Random, exemplars: Sequence[QuestionAnswer]
-    ) -> list[QuestionAnswer]:
-        """Rewordings of the class's known questions that are no exemplars, each of another one while they last."""
-        shown = {normalised(exemplar.question) for exemplar in exemplars}
-        pool = self._pool.get(class_name, ())
-        unseen = [question for question in pool if normalised(question) not in shown] or list(pool)
-        if not unseen:
-            return []
-        random.shuffle(unseen)
-        bases = [unseen[place % len(unseen)] for place in range(count)]
-        return [QuestionAnswer(_clearly_reworded(base, random), class_name) for base in bases]
+    def _guesses(self, turns: Sequence[Turn], random: Random) -> list[Answer]:
+        return [self._maker.other_answer(None, random) for turn in turns if turn.answers]
 
 
-def _clearly_reworded(question: str, random: Random) -> str:
-    from rapidfuzz.distance import Indel
-
-    words = question.casefold().split()
-    candidate = question
-    for _ in range(_TRIES):
-        candidate = reworded(question, random)
-        if Indel.normalized_similarity(words, candidate.casefold().split()) < _SAME_WORDING:
-            break
-    return candidate
-
-
-def _scores_by_conversation(traces: Sequence[GoldTrace]) -> dict[tuple[str, str | None], Scores]:
-    scores: dict[tuple[str, str | None], Scores] = {}
-    for trace in traces:
-        known = _SCORES.get(trace.noise, _UNKNOWN)
-        user, assistant = normalised(trace.user), normalised(trace.assistant)
-        scores.setdefault((user, assistant), known)
-        best = scores.get((user, None), known)
-        scores[(user, None)] = max(best, known, key=lambda score: score.relevance + score.coherence)
-    return scores
-
-
-def _questions_by_class(pairs: Sequence[QuestionAnswer], held_out: set[str]) -> dict[str, tuple[str, ...]]:
-    seen, found = set(held_out), dict[str, list[str]]()
-    for pair in pairs:
-        if normalised(pair.question) not in seen:
-            seen.add(normalised(pair.question))
-            found.setdefault(pair.answer, []).append(pair.question)
-    return {name: tuple(questions) for name, questions in sorted(found.items())}
-
-
-def _gold_trace(trace: Mapping[str, Any], gold: Mapping[str, Any]) -> GoldTrace:
-    messages = [message for message in trace.get("messages", ()) if isinstance(message, dict)]
-    noise = str(gold.get("orig_noise") or gold["noise"])
-    return GoldTrace(
-        user=last_text(messages, "user"),
-        assistant=last_text(messages, "assistant"),
-        question=str(gold.get("question") or ""),
-        answer=gold.get("answer"),
-        noise=noise,
-    )
-
-
-def _pairs(path: Path) -> list[QuestionAnswer]:
-    return [QuestionAnswer(row["question"], row["answer"]) for row in _lines(path)] if path.is_file() else []
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        # Only \n ends a record: U+2028 and its like may stand inside a string.
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing; the simulator reads the right answers from it") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON Lines: {error}") from None
+def _maker(folder: KnownFolder, pool: list[Known]) -> Maker:
+    if not folder.tools:
+        return TextMaker(pool, [known.answer for known in folder.all])
+    called = [known for known in pool if all(map(is_call, known.answers))]
+    writer = RequestWriter(folder.tools, [call for known in called for call in known.calls])
+    return ConversationMaker(called, writer) if folder.whole_conversations else CallMaker(called, writer)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
+
+from distil_dagster.simulator.comparing import Answer
+from distil_dagster.simulator.turns import Turn
+
+Row = dict[str, Any]
+"""An example as generation writes it: question and answer, or the turns of a conversation."""
 
 
 @dataclass(frozen=True)
@@ -18,38 +24,40 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class QuestionAnswer:
-    """An example as generation writes it."""
+class Asked:
+    """A conversation before the answer that is asked for; `whole` asks for the answers to all its assistant turns."""
 
-    question: str
-    answer: str
+    turns: tuple[Turn, ...]
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which new examples to write: how many, of which class or tool, from which passage.
+
+    `shown` are the exemplars, each as what its users and tools said: none of them is to be given back.
+    """
+
+    count: int
+    label: str | None = None
+    context: str | None = None
+    shown: frozenset[str] = frozenset()
 
 
 class Knowledge(Protocol):
-    """Answers of one folder. Every method gives the same for the same arguments."""
+    """Answers of one folder. Every method gives the same for the same arguments and the same state of `random`."""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What examples can be generated of: the classes of a classification."""
+    def answer(self, asked: Asked) -> Answer | None:
+        """The right answer, a list where a whole conversation is asked for; none where it is not known."""
 
-    def answer(self, question: str) -> str | None:
-        """The right answer; `None` where it is not known."""
-
-    def other_answer(self, question: str, random: Random) -> str:
+    def other_answer(self, asked: Asked, random: Random) -> Answer:
         """A plausible answer that is not the right one; a guess where the right one is not known."""
 
-    def relevance_and_coherence(self, messages: Sequence[Mapping[str, Any]]) -> Scores:
+    def relevance_and_coherence(self, turns: Sequence[Turn]) -> Scores:
         """Scores of a logged conversation."""
 
-    def generate(
-        self, class_name: str, count: int, random: Random, exemplars: Sequence[QuestionAnswer]
-    ) -> list[QuestionAnswer]:
-        """`count` new examples of a class, none of them an exemplar."""
+    def examples(self, wanted: Wanted, random: Random) -> list[Row]:
+        """New examples with right answers; none where nothing is known of what is wanted."""
 
-
-def normalised(text: str) -> str:
-    """The text without the differences that a log may add: letter case and whitespace, also before punctuation."""
-    words = " ".join(text.casefold().split())
-    for mark in ".,!?;:":
-        words = words.replace(f" {mark}", mark)
-    return words
+    def wrong_examples(self, wanted: Wanted, random: Random) -> list[Row]:
+        """New examples whose answers are wrong."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from distil_dagster.simulator.gold_knowledge import GOLD_FILE, TRACES_FILE
-from distil_dagster.simulator.knowledge import normalised
+from distil_dagster.simulator.comparing import normalised
+from distil_dagster.simulator.known import GOLD_FILE, TRACES_FILE
 from distil_dagster.simulator.rule_knowledge import RuleKnowledge
 
 # Shares of the log that are not as they should be; the rest is clean.
@@ -75,7 +75,7 @@ def _distinct_mails(knowledge: RuleKnowledge, kinds: Sequence[str], random: Rand
             mail = knowledge.irrelevant(random)
         else:
             team = random.choices(list(weights), list(weights.values()))[0]
-            mail = knowledge.generate(team, 1, random, [])[0].question
+            mail = knowledge.mails(team, 1, random)[0]
         if normalised(mail) not in seen:
             seen.add(normalised(mail))
             mails.append(mail)
@@ -83,15 +83,15 @@ def _distinct_mails(knowledge: RuleKnowledge, kinds: Sequence[str], random: Rand
 
 
 def _clean(knowledge: RuleKnowledge, mail: str, _random: Random) -> LoggedMail:
-    answer = knowledge.answer(mail)
+    answer = knowledge.team(mail)
     return LoggedMail(mail, mail, answer, answer, "clean")
 
 
 def _wrong_label(knowledge: RuleKnowledge, mail: str, random: Random) -> LoggedMail:
-    answer = knowledge.answer(mail)
+    answer = knowledge.team(mail)
     sub = random.choices(list(_WRONG_LABELS), list(_WRONG_LABELS.values()))[0]
     observed = {
-        "wrong_class": knowledge.other_answer(mail, random),
+        "wrong_class": knowledge.other_team(mail, random),
         "unknown_class": random.choice(_INVENTED_LABELS),
         "verbose_right_class": random.choice(_VERBOSE).format(answer),
     }[sub]
@@ -106,7 +106,7 @@ def _irrelevant(knowledge: RuleKnowledge, mail: str, random: Random) -> LoggedMa
 
 
 def _corrupted(knowledge: RuleKnowledge, mail: str, random: Random) -> LoggedMail:
-    answer = knowledge.answer(mail) or ""
+    answer = knowledge.team(mail) or ""
     whole = LoggedMail(mail, mail, answer, answer, "corrupted", random.choice(_CORRUPTIONS))
     if whole.sub == "user_truncated":
         return replace(whole, user=_cut_inside_a_word(mail, random))

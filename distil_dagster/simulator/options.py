@@ -37,7 +37,10 @@ class Options:
 def add_arguments(parser: ArgumentParser) -> None:
     """Give `parser` the folder, the address and every option of the simulated provider."""
     parser.add_argument(
-        "--case", type=Path, required=True, help="folder with rules.yaml, or with traces and gold.jsonl"
+        "--case",
+        type=Path,
+        required=True,
+        help="folder with rules.yaml, with traces and gold.jsonl, or with train and test rows",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8199, help="port to listen on (default: %(default)s)")

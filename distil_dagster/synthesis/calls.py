@@ -60,10 +60,10 @@ class CallWriter:
         return Call(subject, wanted, exemplars, guidelines, request)
 
     def _images(self, subject: Subject, exemplars: Exemplars) -> tuple[str, ...]:
-        """The images beside the texts that are shown, save those that an answer must not rest on.
+        """The images of what the call is about: of its context, or of the unlabelled texts where it has none.
 
-        A student that is shown the context reads its text alone.
+        None where the student is shown the context, as it reads its text alone and the answer must not rest on more.
         """
-        shows_context = subject.context is not None and self._task.context_use == "source"
-        rows = [subject.context] if subject.context and shows_context else exemplars.unlabelled
-        return tuple(image for row in rows for image in row.images)
+        if subject.context is None:
+            return tuple(image for row in exemplars.unlabelled for image in row.images)
+        return subject.context.images if self._task.context_use == "source" else ()

@@ -56,11 +56,12 @@ class ExemplarPool:
         same = self._train if label is None else self._with[label]
         others = [] if label is None else self._without[label]
         unlabelled = settings.num_unlabelled_exemplars_per_generation
+        shown = subject.context.text if subject.context else None
         one_more = _sample(self._unstructured, unlabelled + 1, random)
         return Exemplars(
             _sample(same, settings.num_positive_exemplars_per_generation, random),
             _sample(others, settings.num_negative_exemplars_per_generation, random),
-            [row for row in one_more if row != subject.context][:unlabelled],
+            [row for row in one_more if row.text != shown][:unlabelled],
         )
 
 

@@ -98,9 +98,7 @@ class _Intake:
         self.iteration = 0
         self._task = task
         self._validator = Validator(task, seeds.train, seeds.test, settings)
-        self._distractors = Distractors(
-            contexts, settings.num_distractor_context_blocks if task.context_use == "shown" else 0
-        )
+        self._distractors = Distractors(contexts, settings.num_distractor_context_blocks)
         self._demand = demand
         self._random = random
 

@@ -127,15 +127,17 @@ class MultiTurnToolCalling(ToolTask):
             messages[at] = turn
         return example.model_copy(update={"messages": tuple(messages)})
 
-    def generated_schema(self, request: GenerationRequest) -> type[BaseModel]:
+    def generated_schema(self, request: GenerationRequest) -> type[BaseModel]:  # noqa: ARG002 - protocol
         """Conversations as turns: what comes in, and the call that answers it. Every tool is allowed in each."""
+        return self._generated_model
+
+    @cached_property
+    def _generated_model(self) -> type[BaseModel]:
         row = create_model(
             "GeneratedConversation",
             turns=(list_of(self._turn_model), Field(min_length=1, description="The conversation, turn by turn.")),
         )
-        return create_model(
-            "GeneratedConversations", examples=(list[row], Field(description=f"{request.count} conversations."))
-        )
+        return create_model("GeneratedConversations", examples=(list[row], Field(description="The new conversations.")))
 
     def read_generated(self, answer: BaseModel, request: GenerationRequest) -> list[Example]:  # noqa: ARG002 - protocol
         """The generated conversations as examples."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, Field, create_model
@@ -187,14 +188,18 @@ class TextTask:
             self.generation_template, self._job, request, shown, output_is_json=self._output_is_json
         )
 
-    def generated_schema(self, request: GenerationRequest) -> type[BaseModel]:
+    def generated_schema(self, request: GenerationRequest) -> type[BaseModel]:  # noqa: ARG002 - the protocol's signature
         """Inputs with their answers."""
+        return self._generated_model
+
+    @cached_property
+    def _generated_model(self) -> type[BaseModel]:
         row = create_model(
             "GeneratedExample",
             question=(str, Field(description="The input, as a user would send it.")),
             answer=self._generated_answer(),
         )
-        return create_model("GeneratedExamples", examples=(list[row], Field(description=f"{request.count} examples.")))
+        return create_model("GeneratedExamples", examples=(list[row], Field(description="The new examples.")))
 
     def read_generated(self, answer: BaseModel, request: GenerationRequest) -> list[Example]:
         """The generated questions and answers as examples, the answers as the task reads them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, Field, create_model
@@ -71,14 +72,18 @@ class ToolCalling(ToolTask):
         """The example with another last turn: a call, or the text itself where it is none."""
         return example.model_copy(update={"messages": (*example.prompt, self._read_answer(text))})
 
-    def generated_schema(self, request: GenerationRequest) -> type[BaseModel]:
+    def generated_schema(self, request: GenerationRequest) -> type[BaseModel]:  # noqa: ARG002 - protocol
         """Requests with their calls. Every tool is allowed, so that a teacher that drifts is seen and not silenced."""
+        return self._generated_model
+
+    @cached_property
+    def _generated_model(self) -> type[BaseModel]:
         row = create_model(
             "GeneratedRequest",
             question=(str, Field(description="The request, as a user would send it.")),
             answer=(self._call_model, Field(description="The tool call that fulfils it.")),
         )
-        return create_model("GeneratedRequests", examples=(list[row], Field(description=f"{request.count} examples.")))
+        return create_model("GeneratedRequests", examples=(list[row], Field(description="The new examples.")))
 
     def read_generated(self, answer: BaseModel, request: GenerationRequest) -> list[Example]:  # noqa: ARG002 - protocol
         """The generated requests and calls as examples."""

@@ -6,7 +6,7 @@ loss) on the prompt: the prompt is tokenized alone, exactly as it will be before
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,12 @@ IGNORED = -100
 # What templates would otherwise take from the caller or the calendar: written into the template, so that training,
 # evaluation and every server see one and the same prompt.
 _PINNED = {"enable_thinking": "false", "date_string": "'26 Jul 2024'"}
+_LFM2_CALL_TAG = "<|tool_call_start|>"
+_CALLS_AS_TEXT = Path(__file__).parent / "templates" / "lfm2_calls.jinja"
+_PROBED_TOOL = {
+    "type": "function",
+    "function": {"name": "distil", "description": "", "parameters": {"type": "object", "properties": {}}},
+}
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,22 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class ChatFormat:
-    """A student's tokenizer and template, and the token that ends an assistant's turn."""
+    """A student's tokenizer and template, and the tokens that end an assistant's turn, as a text and as a call."""
 
     tokenizer: Any
     end_of_turn_id: int
+    end_of_call_id: int
     max_length: int
 
     @property
     def end_of_turn(self) -> str:
         """The text of the token that ends an assistant's turn."""
         return str(self.tokenizer.convert_ids_to_tokens(self.end_of_turn_id))
+
+    def end_of(self, row: ChatRow) -> str:
+        """The text of the token that ends the row's answer: some families end a call otherwise than a text."""
+        is_call = any(message.get("tool_calls") for message in row.completion)
+        return str(self.tokenizer.convert_ids_to_tokens(self.end_of_call_id if is_call else self.end_of_turn_id))
 
     @property
     def pad_id(self) -> int:
@@ -68,17 +80,21 @@ class ChatFormat:
         """What the assistant writes after the prompt, up to and with the end of its turn.
 
         Raises:
-            TrainingError: the template writes the conversation otherwise once it is answered, or never ends the turn.
+            TrainingError: the template writes the conversation otherwise once it is answered, never ends the turn, or
+                leaves out what the assistant calls, as templates that know no tools do.
         """
         prompt = self.prompt_text(row)
         whole = self._render(row, (*row.prompt, *row.completion), add_generation_prompt=False)
         if not whole.startswith(prompt):
             raise TrainingError(f"row {row.id}: the student's chat template changes the prompt once it is answered")
-        answer, end, _ = whole[len(prompt) :].rpartition(self.end_of_turn)
+        answer, end, _ = whole[len(prompt) :].rpartition(self.end_of(row))
         if not end:
             raise TrainingError(
-                f"row {row.id}: the student's chat template does not end the answer in {self.end_of_turn}"
+                f"row {row.id}: the student's chat template does not end the answer in {self.end_of(row)}"
             )
+        lost = [name for name in _called(row) if name not in answer]
+        if lost:
+            raise TrainingError(f"row {row.id}: the student's chat template leaves out the call of {lost[0]}")
         return answer + end
 
     def training_row(self, row: ChatRow) -> TrainingRow:
@@ -113,6 +129,11 @@ class ChatFormat:
         return ids
 
 
+def _called(row: ChatRow) -> list[str]:
+    """The names of the tools that the answer calls."""
+    return [call["function"]["name"] for message in row.completion for call in message.get("tool_calls") or ()]
+
+
 def load_chat_format(student: Path) -> ChatFormat:
     """Read a student's tokenizer.
 
@@ -127,11 +148,12 @@ def load_chat_format(student: Path) -> ChatFormat:
         raise TrainingError(f"{student}: no tokenizer that can be read: {error}") from None
     if not isinstance(tokenizer.chat_template, str):
         raise TrainingError(f"{student}: the tokenizer has no chat template; students are instruction-tuned models")
-    tokenizer.chat_template = pin_template(tokenizer.chat_template)
+    tokenizer.chat_template = pin_template(with_calls(tokenizer.chat_template, tokenizer.get_vocab()))
     end_of_turn_id = _end_of_turn_id(student, tokenizer)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = end_of_turn_id
-    return ChatFormat(tokenizer, end_of_turn_id, int(tokenizer.model_max_length))
+    end_of_call_id = _end_of_call_id(tokenizer, end_of_turn_id)
+    return ChatFormat(tokenizer, end_of_turn_id, end_of_call_id, int(tokenizer.model_max_length))
 
 
 def pin_template(template: str) -> str:
@@ -142,6 +164,13 @@ def pin_template(template: str) -> str:
         if name in template and f"set {name} = {value} -" not in template
     ]
     return "".join(pins) + template
+
+
+def with_calls(template: str, vocabulary: Container[str]) -> str:
+    """The template of a student that knows LFM2's tags for calls but whose template leaves calls out, with them."""
+    if "tool_calls" in template or _LFM2_CALL_TAG not in vocabulary:
+        return template
+    return _CALLS_AS_TEXT.read_text(encoding="utf-8") + template
 
 
 def _render(
@@ -172,3 +201,20 @@ def _end_of_turn_id(student: Path, tokenizer: Any) -> int:
     if not after or after[0] not in tokenizer.added_tokens_decoder:
         raise TrainingError(f"{student}: the chat template ends an assistant's turn without a special token")
     return int(after[0])
+
+
+def _end_of_call_id(tokenizer: Any, end_of_turn_id: int) -> int:
+    """The last special token behind a call; the end of any turn where the template writes no calls."""
+    from jinja2 import TemplateError
+
+    call = {"type": "function", "function": {"name": "distil", "arguments": {}}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    try:
+        text = _render(tokenizer, messages, [_PROBED_TOOL], add_generation_prompt=False)
+    except (TemplateError, TypeError):
+        return end_of_turn_id
+    written = tokenizer(text.rpartition("distil")[2], add_special_tokens=False)["input_ids"]
+    return next((token for token in reversed(written) if token in tokenizer.added_tokens_decoder), end_of_turn_id)

@@ -22,6 +22,7 @@ from distil_dagster.data.store import whole_folder
 from distil_dagster.errors import TrainingError
 from distil_dagster.evaluation.judging import Judge
 from distil_dagster.progress import clock
+from distil_dagster.tasks.base import Task
 from distil_dagster.tasks.registry import task_for
 from distil_dagster.training import curve
 from distil_dagster.training.arguments import CHECKPOINTS, shared_arguments
@@ -72,7 +73,7 @@ def reinforce(job: GrpoJob, judge: Judge, report: Report) -> GrpoSummary:
     model = load_tuned(job.model, job.adapter, job.tuning)
     stops = stop_ids(model, chat)
     model.generation_config.eos_token_id = sorted(stops)
-    reward = JudgeReward(judge, task_for(job.config.base.task, job.description), rows, _reader(chat, stops))
+    reward = JudgeReward(judge, _task(job), rows, _reader(chat, stops))
     checkpoints = own_checkpoints(job)
     trainer = _trainer(job, checkpoints, model, chat, rows, reward, report)
     started = time.monotonic()
@@ -97,6 +98,10 @@ def steps_in(tuning: Tuning, rows: int, processes: int) -> int:
     """How many updates training makes; prompts that do not fill one are left out of the epoch."""
     completions = tuning.rlvr_per_device_batch_size * processes * tuning.gradient_accumulation_steps
     return rows // (completions // tuning.rlvr_num_generations) * tuning.rlvr_num_train_epochs
+
+
+def _task(job: GrpoJob) -> Task:
+    return task_for(job.config.base.task, job.description, output_is_json=job.config.synthgen.output_is_json)
 
 
 def _trainer(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distil_dagster.errors import TrainingError
+from distil_dagster.tasks.tool_syntax import NoCalls, parse_calls
 from distil_dagster.training.formatting import IGNORED, ChatFormat, TrainingRow
 from distil_dagster.training.rows import ChatRow
 
@@ -15,31 +16,45 @@ _SHOWN_CHARACTERS = 120
 
 @dataclass(frozen=True)
 class MaskAudit:
-    """What the audit of one training set found; it found no difference, or it would have raised."""
+    """What the audit of one training set found; it found no difference, or it would have raised.
+
+    `unreadable_calls` are calls whose values the student's family cannot write so that they could be read again.
+    """
 
     rows: int
     trained_tokens: int
     all_tokens: int
     table: str
+    unreadable_calls: int = 0
 
     def __str__(self) -> str:
         share = f"{self.trained_tokens} of {self.all_tokens} tokens"
-        return f"mask audit: {self.rows} rows, {share} trained, all of them the target"
+        unreadable = f"; {self.unreadable_calls} calls do not read back as they are" if self.unreadable_calls else ""
+        return f"mask audit: {self.rows} rows, {share} trained, all of them the target{unreadable}"
 
 
 def audit_masks(rows: Sequence[ChatRow], formatted: Sequence[TrainingRow], chat: ChatFormat) -> MaskAudit:
     """Decode what every row trains on and compare it with the row's own target.
 
     Raises:
-        TrainingError: a row trains on something else; names the first one and shows both texts.
+        TrainingError: a row trains on something else; names the first one and shows both texts. Or most calls of tools
+            do not read back from what is trained: then it is the chat template that does not write them.
     """
     for row, tokens in zip(rows, formatted, strict=True):
         _audit(row, tokens, chat)
+    calling = [row for row in rows if row.completion[0].get("tool_calls")]
+    unreadable = [row for row in calling if not _reads_back(row, chat)]
+    if len(unreadable) > len(calling) / 2:
+        written = chat.completion_text(unreadable[0])
+        raise TrainingError(
+            f"row {unreadable[0].id}: the student's chat template changes the call of a tool: {written!r}"
+        )
     return MaskAudit(
         rows=len(rows),
         trained_tokens=sum(len(tokens.trained_ids) for tokens in formatted),
         all_tokens=sum(len(tokens.input_ids) for tokens in formatted),
         table=_table(formatted[:_SHOWN_ROWS], chat),
+        unreadable_calls=len(unreadable),
     )
 
 
@@ -65,6 +80,15 @@ def _targets(row: ChatRow, chat: ChatFormat) -> tuple[str, ...]:
         if call["function"]["name"] not in written:
             raise TrainingError(f"row {row.id}: the student's chat template leaves out the call of a tool: {written!r}")
     return (written,)
+
+
+def _reads_back(row: ChatRow, chat: ChatFormat) -> bool:
+    """Whether what is trained is read as the very calls of the row, as what the student writes will be."""
+    asked = [call["function"] for call in row.completion[0]["tool_calls"]]
+    read = parse_calls(chat.completion_text(row).removesuffix(chat.end_of(row)))
+    return not isinstance(read, NoCalls) and [(call.name, call.arguments) for call in read] == [
+        (call["name"], call["arguments"]) for call in asked
+    ]
 
 
 def _demand_equal(row: ChatRow, what: str, found: str, allowed: Sequence[str]) -> None:

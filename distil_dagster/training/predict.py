@@ -94,7 +94,7 @@ class Generator:
 
 
 def stop_ids(model: Any, chat: ChatFormat) -> frozenset[int]:
-    """The tokens that end an answer: the template's end of turn, and what the model's own settings name."""
+    """The tokens that end an answer: the template's ends of text and call, and what the model's own settings name."""
     own = model.generation_config.eos_token_id
     named = own if isinstance(own, list) else [] if own is None else [own]
-    return frozenset({chat.end_of_turn_id, *named})
+    return frozenset({chat.end_of_turn_id, chat.end_of_call_id, *named})

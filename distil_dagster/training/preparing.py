@@ -10,25 +10,39 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any, TypeVar
 
 from distil_dagster.data.examples import Example, content_id
+from distil_dagster.data.messages import Message
 from distil_dagster.job import Job
 from distil_dagster.tasks.base import Task
+from distil_dagster.tasks.shots import draw_shots, student_turns
 from distil_dagster.training.job import GrpoJob, PredictJob, SftJob
 from distil_dagster.training.rows import ChatRow, RewardRow, write_rows
 from distil_dagster.training.sft import SUMMARY_FILE
 from distil_dagster.training.weights import Weights
 
-_CHARACTERS_A_TOKEN = 2
+Item = TypeVar("Item")
+
+_BYTES_A_TOKEN = 2
 _SPARE_TOKENS = 16
+# Around a call, some families write a tag and others one at each end of every argument.
+_SPARE_TOKENS_OF_A_CALL = 64
 
 
-def prepare_sft(job: Job, examples: Sequence[Example], weights: Weights, work: Path) -> SftJob:
-    """Write the rows of a training, those for evaluation split off, into a folder below `work`."""
+def student_shots(job: Job, train: Sequence[Example]) -> list[Example]:
+    """The training seeds that the student is shown before each question: always the same ones for the same job."""
+    return draw_shots(job.task, train, job.config.tuning.num_few_shot_examples_student, job.config.base.random_seed)
+
+
+def prepare_sft(
+    job: Job, examples: Sequence[Example], weights: Weights, work: Path, shots: Sequence[Example] = ()
+) -> SftJob:
+    """Write the rows of a training into a folder below `work`, the turns of some examples split off for evaluation."""
     tuning = job.config.tuning
     seed = job.config.base.random_seed
-    rows = chat_rows(job.task, examples)
-    train, held_out = split_rows(rows, tuning.train_eval_split, seed)
+    parts = split_examples(rows_by_example(job.task, examples, shots), tuning.train_eval_split, seed)
+    train, held_out = ([row for rows in part for row in rows] for part in parts)
     named = content_id(
         [row.model_dump() for row in (*train, *held_out)], tuning.model_dump(), seed, str(weights.folder)
     )
@@ -47,16 +61,25 @@ def prepare_sft(job: Job, examples: Sequence[Example], weights: Weights, work: P
 
 
 def prepare_rlvr(
-    job: Job, examples: Sequence[Example], model: Path, adapter: Path | None, journal: Path, work: Path
+    job: Job,
+    examples: Sequence[Example],
+    model: Path,
+    adapter: Path | None,
+    journal: Path,
+    work: Path,
+    shots: Sequence[Example] = (),
 ) -> GrpoJob:
     """Write the rows of a reinforcement learning of a tuned student into a folder below `work`.
 
     `journal` is the folder of the journal of answers; the judge's go there too.
     """
     config, tokens = job.config, answer_tokens(examples)
+    turns = [turn for example in examples for turn in job.task.turns(example)]
     rows = [
-        RewardRow(**row.model_dump(), question=example.question, reference=example.answer, context=example.context)
-        for row, example in zip(chat_rows(job.task, examples), examples, strict=True)
+        RewardRow(
+            **row.model_dump(), question=job.task.question_text(turn), reference=turn.answer, context=turn.context
+        )
+        for row, turn in zip(chat_rows(job.task, turns, shots), turns, strict=True)
     ]
     named = content_id(
         [row.model_dump() for row in rows],
@@ -85,10 +108,15 @@ def is_trained(job: SftJob | GrpoJob) -> bool:
 
 
 def prepare_prediction(
-    job: Job, examples: Sequence[Example], model: Path, adapter: Path | None, work: Path
+    job: Job,
+    examples: Sequence[Example],
+    model: Path,
+    adapter: Path | None,
+    work: Path,
+    shots: Sequence[Example] = (),
 ) -> PredictJob:
-    """Write the rows to be answered into a folder below `work`."""
-    rows = [row.model_copy(update={"completion": ()}) for row in chat_rows(job.task, examples)]
+    """Write the rows to be answered, the last turn of each example, into a folder below `work`."""
+    rows = [row.model_copy(update={"completion": ()}) for row in chat_rows(job.task, examples, shots)]
     tokens = answer_tokens(examples)
     named = content_id([row.model_dump() for row in rows], tokens, _identity(model), adapter and _identity(adapter))
     folder = work / named
@@ -99,15 +127,28 @@ def prepare_prediction(
 
 
 def answer_tokens(examples: Sequence[Example]) -> int:
-    """How many new tokens suffice for answers as long as the longest of `examples`."""
-    return max(len(example.answer) for example in examples) // _CHARACTERS_A_TOKEN + _SPARE_TOKENS
+    """How many new tokens suffice for answers as long as the longest in `examples`, at whichever turn it stands.
+
+    Counted in bytes, as a character of most scripts beside the Latin one takes more than one of them and more tokens.
+    """
+    return max(_tokens(message) for row in examples for message in row.messages if message.role == "assistant")
 
 
-def chat_rows(task: Task, examples: Sequence[Example]) -> list[ChatRow]:
-    """Prompt and answer of each example, as the student sees them; ids are their numbers."""
+def chat_rows(task: Task, examples: Sequence[Example], shots: Sequence[Example] = ()) -> list[ChatRow]:
+    """Prompt and answer of each example's last turn, as the student sees them, `shots` first; ids are their numbers."""
+    shown = student_turns(task, shots)
+    return [_row(task, str(number), example, shown) for number, example in enumerate(examples, start=1)]
+
+
+def rows_by_example(task: Task, examples: Sequence[Example], shots: Sequence[Example] = ()) -> list[list[ChatRow]]:
+    """The rows to train on: one for each turn that is to be learned; ids are `3`, or `3.2` for a second one."""
+    shown = student_turns(task, shots)
     return [
-        ChatRow(id=str(number), prompt=tuple(task.prompt(example)), completion=(task.completion(example),))
-        for number, example in enumerate(examples, start=1)
+        [
+            _row(task, str(number) if len(turns) == 1 else f"{number}.{at}", turn, shown)
+            for at, turn in enumerate(turns, start=1)
+        ]
+        for number, turns in enumerate(map(task.turns, examples), start=1)
     ]
 
 
@@ -125,12 +166,27 @@ def split_for_rlvr(examples: Sequence[Example], share: float, seed: int | None) 
     return parts
 
 
-def split_rows(rows: Sequence[ChatRow], share: float, seed: int | None) -> tuple[list[ChatRow], list[ChatRow]]:
-    """Rows for training and for evaluation during training; at least one of each where there are two rows."""
-    order = list(rows)
+def split_examples(items: Sequence[Item], share: float, seed: int | None) -> tuple[list[Item], list[Item]]:
+    """Examples for training and for evaluation during training; at least one of each where there are two."""
+    order = list(items)
     Random(seed).shuffle(order)
     held_out = min(max(1, round(len(order) * share)), len(order) - 1)
     return order[held_out:], order[:held_out]
+
+
+def _row(task: Task, row_id: str, example: Example, shown: Sequence[dict[str, Any]]) -> ChatRow:
+    system, *rest = task.prompt(example)
+    return ChatRow(
+        id=row_id,
+        prompt=(system, *shown, *rest),
+        completion=(task.completion(example),),
+        tools=task.tools or None,
+    )
+
+
+def _tokens(answer: Message) -> int:
+    spare = _SPARE_TOKENS_OF_A_CALL if answer.tool_calls else _SPARE_TOKENS
+    return len(answer.answer.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN + spare
 
 
 def _some_seed(seed: int | None) -> int:

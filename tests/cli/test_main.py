@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from distil_dagster.cli.main import main, typed_settings
@@ -50,11 +52,36 @@ def test_mistakes_of_several_files_are_shown_together(tmp_path, capsys):
 
 def test_a_good_file_is_ready_to_run_and_warnings_are_shown(tmp_path, capsys):
     path = tmp_path / "job.yaml"
-    path.write_text("base: {task: classification}\nsynthgen: {parallel_llm_calls: true}\n")
+    path.write_text("base: {task: classification}\nsynthgen: {parallel_llm_calls: true}\ndata: {path: job}\n")
+    (tmp_path / "job").mkdir()
+    description = {"task_description": "Sort.", "classes_description": {"a": "One.", "b": "Other."}}
+    (tmp_path / "job" / "job_description.json").write_text(json.dumps(description))
     assert main(["validate", str(path)]) == 0
     out = capsys.readouterr().out
     assert "parallel_llm_calls" in out
     assert "ready to run" in out
+
+
+@pytest.mark.parametrize(
+    ("task", "missing"),
+    [
+        ("classification", "classes_description"),
+        ("question-answering", "input_description"),
+        ("tool-calling-closed-book", "tools"),
+    ],
+)
+def test_a_job_description_that_lacks_what_the_task_needs_is_a_mistake(tmp_path, capsys, task, missing):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "job_description.json").write_text('{"task_description": "Do it."}')
+    (tmp_path / "job.yaml").write_text(f"base: {{task: {task}}}\ndata: {{path: job}}\n")
+    assert main(["validate", str(tmp_path / "job.yaml")]) == 2
+    assert f"job_description.json: {missing}" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_yet_is_no_mistake(tmp_path, capsys):
+    (tmp_path / "job.yaml").write_text("base: {task: classification}\ndata: {path: nowhere}\n")
+    assert main(["validate", str(tmp_path / "job.yaml")]) == 0
+    assert "nowhere is not there yet" in capsys.readouterr().out
 
 
 def test_typed_settings_are_read_as_yaml():

@@ -106,9 +106,9 @@ def full_report(make_evaluation: Callable[..., Evaluation]) -> ReportInput:
         evaluation=evaluation,
         classes=CLASSES,
         splits=(
-            split_statistics("train", train, lambda row: row.answer, CLASSES),
-            split_statistics("synthetic", train * 20, lambda row: row.answer, CLASSES),
-            split_statistics("test", test, lambda row: row.answer, CLASSES),
+            split_statistics("train", train, lambda row: (row.answer,), CLASSES),
+            split_statistics("synthetic", train * 20, lambda row: (row.answer,), CLASSES),
+            split_statistics("test", test, lambda row: (row.answer,), CLASSES),
         ),
         counts=(
             PhaseCounts("filtering", 180, {"relevance below 4": 12, "coherence below 3": 8}),

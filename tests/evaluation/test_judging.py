@@ -143,3 +143,29 @@ def test_a_prediction_cannot_leave_its_block_or_open_another(text: str, tag: str
     prompt = judge_prompt(JOB, JudgeCase("Where is my card?", "card_arrival", attack))
     for name in ("question", "reference", "prediction"):
         assert prompt.lower().count(f"<{name}") == prompt.lower().count(f"</{name}") == 1
+
+
+def test_a_job_with_tools_shows_them_and_asks_for_the_same_call(boat_job: JobDescription) -> None:
+    prompt = judge_prompt(boat_job, CASE)
+    job = prompt.split("<job>\n")[1].split("</job>")[0]
+    assert "- find_boat: Looks for a free boat.\n  Parameters: {" in job
+    assert '"default": 2' in job
+    assert "The answer is good if it calls the tool that the reference calls" in prompt
+    assert "The answer is good if it says what the reference says" not in prompt
+
+
+def test_a_tool_without_description_or_parameters_is_shown_all_the_same() -> None:
+    job = JobDescription(task_description="Ring.", tools=({"type": "function", "function": {"name": "ring"}},))
+    assert "- ring: \n  Parameters: {}\n" in judge_prompt(job, CASE)
+
+
+def test_the_jobs_own_instructions_go_before_those_for_tools(boat_job: JobDescription) -> None:
+    own = boat_job.model_copy(update={"llm_as_a_judge_instructions": "Only the boat matters."})
+    prompt = judge_prompt(own, CASE)
+    assert "<instructions>\nOnly the boat matters.\n</instructions>" in prompt
+
+
+@pytest.mark.parametrize("name", ["job", "instructions", "context"])
+def test_no_text_of_a_case_opens_a_block_of_the_prompt(name: str) -> None:
+    prompt = judge_prompt(JOB, JudgeCase(f"<{name}>", f"</{name}>", f"<{name} >", context=f"</{name}>"))
+    assert prompt.count(f"<{name}") == prompt.count(f"</{name}") == 1

@@ -93,3 +93,22 @@ def test_long_texts_are_cut_with_an_ellipsis() -> None:
     assert rendering.shortened("a" * 400) == "a" * 400
     assert rendering.shortened("a" * 401) == "a" * 399 + "…"
     assert rendering.shortened("ab cd", 4) == "ab…"
+
+
+@given(st.text(max_size=80), st.integers(6, 60))
+def test_long_questions_keep_their_beginning_and_their_end(text: str, length: int) -> None:
+    shown = rendering.abridged(text, length)
+    if len(text) <= length:
+        assert shown == text
+    else:
+        assert len(shown) <= length
+        beginning, end = text[: length // 3].rstrip(), text[length // 3 + 3 - length :].lstrip()
+        assert (shown.startswith(beginning), shown.endswith(end)) == (True, True)
+        assert len(text) - len(shown) >= 1
+
+
+def test_what_is_asked_last_in_a_long_conversation_is_shown() -> None:
+    shown = rendering.abridged("first " + "and then " * 200 + "what now?")
+    assert shown.startswith("first and then")
+    assert shown.endswith("and then what now?")
+    assert len(shown) <= 400

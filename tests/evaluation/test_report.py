@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from distil_dagster.data.examples import Example
 from distil_dagster.evaluation import report as report_module
 from distil_dagster.evaluation.data_statistics import split_statistics
 from distil_dagster.evaluation.predictions import ModelPredictions, ModelRole
 from distil_dagster.evaluation.report import ReportFiles, write_report
 from distil_dagster.evaluation.report_input import PhaseCounts, PhaseSpend, ReportInput, Setting
 from distil_dagster.evaluation.summary import Evaluation, evaluate
+from distil_dagster.tasks.base import Task
 
 ATTACK = '<script>alert("x")</script>|**`\n# </textarea>'
 
@@ -171,7 +173,7 @@ def test_what_users_and_models_write_stays_text(make_model: Callable[..., ModelP
         created=ATTACK,
         evaluation=evaluation,
         classes=(ATTACK, "$other"),
-        splits=(split_statistics(ATTACK, [], lambda _: None, [ATTACK]),),
+        splits=(split_statistics(ATTACK, [], lambda _: (), [ATTACK]),),
         counts=(PhaseCounts(ATTACK, 1, {ATTACK: 2}),),
         spend=(PhaseSpend(ATTACK, 1, 1, 1, 1, 0.5),),
         settings=(Setting(ATTACK, ATTACK, [ATTACK]),),
@@ -267,3 +269,37 @@ def test_the_report_says_where_meteor_had_no_synonyms(
     ]
     files = write_report(small(evaluate(scored, ("meteor",), "meteor")), tmp_path)
     assert ("METEOR was computed without synonyms" in files.markdown.read_text()) is not synonyms
+
+
+def test_the_report_says_why_the_primary_metric_decides(
+    make_evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    report = replace(small(make_evaluation(rows=6)), primary_reason="right and wrong need no judge")
+    files = write_report(report, tmp_path)
+    assert "Accuracy decides the verdict, because right and wrong need no judge." in files.markdown.read_text()
+    assert "Accuracy decides, because right and wrong need no judge." in files.html.read_text()
+    assert json.loads(files.metrics.read_text())["primary_metric_reason"] == "right and wrong need no judge"
+
+
+@pytest.mark.parametrize(("conversations", "shown"), [(None, False), (6, False), (4, True)])
+def test_the_number_of_conversations_is_shown_where_it_is_not_that_of_the_rows(
+    conversations: int | None, shown: bool, make_evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    files = write_report(replace(small(make_evaluation(rows=6)), conversations=conversations), tmp_path)
+    for text in (files.markdown.read_text(), files.html.read_text()):
+        assert ("made of 4 conversations" in text) is shown
+    metrics = json.loads(files.metrics.read_text())
+    assert (metrics["rows"], metrics["conversations"]) == (6, conversations)
+
+
+def test_a_job_with_tools_has_a_table_of_tools_and_no_confusion_matrix(
+    make_evaluation: Callable[..., Evaluation],
+    boat_task: Task,
+    boat_hire: Callable[[int], Example],
+    tmp_path: Path,
+) -> None:
+    splits = (split_statistics("test", [boat_hire(2)], boat_task.labels_in, boat_task.labels),)
+    files = write_report(replace(small(make_evaluation(rows=6)), label_name="tool", splits=splits), tmp_path)
+    assert files.pictures == ()
+    assert "| Tool | test |\n|---|---|\n| find_boat | 1 |\n| hire_boat | 1 |\n" in files.markdown.read_text()
+    assert "Rows with each tool" in files.html.read_text()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,9 +9,10 @@ from distil_dagster.data.examples import Example
 from distil_dagster.data.job import JobDescription
 from distil_dagster.data.messages import Message
 from distil_dagster.evaluation.judging import Judge, JudgeCase, Judged, Unread
-from distil_dagster.evaluation.scoring import score_predictions
+from distil_dagster.evaluation.metrics import TEXT_METRICS
+from distil_dagster.evaluation.scoring import metrics_for, score_predictions
 from distil_dagster.progress import Progress
-from distil_dagster.tasks.base import Parsed
+from distil_dagster.tasks.base import Parsed, Task
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Intents:
     def parse_prediction(self, text: str) -> Parsed:
         name = text.strip().lower()
         return Parsed(name, valid=True) if name in ("arrival", "pin") else Parsed(text, valid=False, problem="no class")
+
+    def question_text(self, example: Example) -> str:
+        return f"Customer: {example.question}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def test_an_unread_verdict_is_missing_and_keeps_its_reason(judge: FakeJudge) -> 
 
 def test_the_judge_sees_question_context_reference_and_what_the_task_read(judge: FakeJudge) -> None:
     score_predictions(Intents(), ROWS[:1], TEXTS[:1], judge, model="base", label="tiny")
-    assert judge.cases == [JudgeCase("where is it", "arrival", "arrival", "a passage")]
+    assert judge.cases == [JudgeCase("Customer: where is it", "arrival", "arrival", "a passage")]
 
 
 def test_rows_that_are_right_word_for_word_are_judged_as_well(judge: FakeJudge) -> None:
@@ -100,7 +104,8 @@ def test_a_task_that_is_not_judged_asks_no_judge(judge: FakeJudge) -> None:
 
 def test_rows_carry_what_a_reader_needs(judge: FakeJudge) -> None:
     [prediction] = score_predictions(Intents(), ROWS[:1], TEXTS[:1], judge, model="base", label="tiny").rows
-    assert (prediction.id, prediction.question, prediction.answer) == (ROWS[0].id, "where is it", "arrival")
+    assert (prediction.id, prediction.answer) == (ROWS[0].id, "arrival")
+    assert prediction.question == "Customer: where is it"
     assert prediction.context == "a passage"
 
 
@@ -126,3 +131,24 @@ def test_a_metric_that_nobody_computes_is_an_error() -> None:
 def test_as_many_texts_as_rows_are_needed(judge: FakeJudge) -> None:
     with pytest.raises(ValueError, match="shorter"):
         score_predictions(Intents(), ROWS, TEXTS[:2], judge, model="base", label="tiny")
+
+
+def test_a_job_without_tools_is_scored_as_text(task: Task) -> None:
+    assert metrics_for(task) == TEXT_METRICS
+    assert set(task.metrics) - {"llm_as_a_judge"} <= metrics_for(task).keys()
+
+
+def test_calls_of_tools_are_scored_by_what_they_call(
+    boat_task: Task, boat_hire: Callable[[int], Example], judge: FakeJudge
+) -> None:
+    rows = boat_task.turns(boat_hire(2))
+    texts = [
+        '<tool_call>\n{"name": "find_boat", "arguments": {"seats": 2}}\n</tool_call>',
+        '{"name": "hire_boat", "parameters": {"hours": 3, "boat": "Swan"}}',
+    ]
+    model = score_predictions(boat_task, rows, texts, judge, model="sft", label="tiny", metrics=metrics_for(boat_task))
+    assert model.scores("tool_call_equivalence") == [1.0, 0.0]
+    assert model.scores("staged_tool_call") == [1.0, 0.75]
+    assert [row.valid for row in model.rows] == [True, True]
+    assert "We are 2 and want to row." in model.rows[1].question
+    assert "Fine, for three hours." in model.rows[1].question

@@ -120,3 +120,22 @@ def test_missing_verdicts_are_counted_with_their_reasons(make_model: MakeModel) 
     assert (missing.title, missing.missing, missing.rows) == ("Tuned (SFT)", 3, 4)
     assert missing.reasons == (("timeout: 60 s", 2), ("truncated", 1))
     assert missing_verdicts(evaluation, "meteor") == ()
+
+
+def test_the_same_call_in_another_order_is_no_disagreement(make_model: MakeModel) -> None:
+    answers = ['{"name": "hire", "parameters": {"boat": "Heron", "hours": 3}}'] * 3
+    texts = [
+        '{"name": "hire", "parameters": {"hours": 3, "boat": "Heron"}}',
+        '{"name": "hire", "parameters": {"hours": "3", "boat": "Heron"}}',
+        "Heron",
+    ]
+    evaluation = evaluate(
+        [
+            make_model("teacher", answers, answers),
+            make_model("base", texts, answers),
+            make_model("sft", texts, answers),
+        ],
+        METRICS,
+        "accuracy",
+    )
+    assert [sample.number for sample in disagreements(evaluation).shown] == [2, 3]

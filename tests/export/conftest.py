@@ -73,4 +73,6 @@ def facts() -> CardFacts:
         task="classification",
         task_description="Classify requests.\nOne class each.",
         figures="| model | accuracy |\n|---|---|\n| tuned | 0.96 |",
+        primary_metric="Accuracy",
+        primary_metric_reason="there is one right class",
     )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -61,3 +62,18 @@ def test_a_bundle_that_fails_leaves_the_old_one(tmp_path, merged, serving, facts
 def test_without_a_merged_model_there_is_no_bundle(tmp_path, serving, facts):
     with pytest.raises(TrainingError, match="no merged model to bundle"):
         write_bundle(tmp_path / "bundle", tmp_path, None, serving, facts)
+
+
+def test_worked_examples_go_with_the_prompt(tmp_path, merged, serving, facts):
+    shots = ({"role": "user", "content": "A fee?"}, {"role": "assistant", "content": "fees"})
+    bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, shots=shots), facts)
+    assert json.loads((bundle / "prompt.json").read_text())["shots"] == list(shots)
+    assert "A fee?" in (bundle / "Modelfile").read_text()
+    assert "worked examples" in (bundle / "README.md").read_text()
+
+
+def test_a_model_for_tools_comes_with_its_tools_and_without_a_modelfile(tmp_path, merged, serving, facts):
+    tool = {"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}}
+    bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, tools=(tool,)), facts)
+    assert json.loads((bundle / "prompt.json").read_text())["tools"] == [tool]
+    assert not (bundle / "Modelfile").exists()

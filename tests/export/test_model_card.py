@@ -1,5 +1,7 @@
+import re
 from dataclasses import replace
 
+import pytest
 import yaml
 
 from distil_dagster.export.model_card import model_card
@@ -35,3 +37,35 @@ def test_a_notice_stands_before_everything_else(facts):
 def test_figures_are_taken_as_they_are(facts):
     figures = "{{ not a template }} <b>&</b>"
     assert figures in model_card("banking", replace(facts, figures=figures), has_adapter=False)
+
+
+def test_the_card_says_which_metric_decides_and_why(facts):
+    assert "Accuracy decides, because there is one right class." in model_card("banking", facts, has_adapter=True)
+
+
+def test_a_model_for_tools_has_no_modelfile_and_the_card_says_why(facts):
+    card = model_card("home", replace(facts, tool_parser="hermes"), has_adapter=False)
+    assert "ollama create" not in card
+    assert "| `Modelfile` |" not in card
+    assert "There is no Modelfile" in card
+    assert "There is no Modelfile" not in model_card("banking", facts, has_adapter=False)
+
+
+@pytest.mark.parametrize(
+    ("parser", "words"),
+    [(None, "the template in the `Modelfile` holds them"), ("hermes", "`prompt.json`; another client")],
+)
+def test_who_serves_a_model_with_worked_examples_is_told_who_sends_them(facts, parser, words):
+    card = model_card("home", replace(facts, tool_parser=parser), has_adapter=False, has_shots=True)
+    assert "the worked examples that the model was trained with" in card
+    assert words in card
+    assert "worked examples" not in model_card("home", replace(facts, tool_parser=parser), has_adapter=False)
+
+
+@pytest.mark.parametrize("parser", [None, "hermes"])
+@pytest.mark.parametrize("has_shots", [False, True])
+def test_the_cards_tables_are_whole(facts, parser, has_shots):
+    card = model_card("home", replace(facts, tool_parser=parser), has_adapter=True, has_shots=has_shots)
+    for table in re.findall(r"(?:^\|.*\|\n)+", card, re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+    assert card.count("```") % 2 == 0

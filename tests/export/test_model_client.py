@@ -81,3 +81,95 @@ def test_a_call_of_a_tool_is_printed_as_json(tmp_path, merged, serving, facts, s
     result = ask(bundle, server, "--question", "lock it")
     assert json.loads(result.stdout) == {"name": "lock", "parameters": {"door": "front"}}
     assert server.asked[0]["tools"] == [tool]
+
+
+LOCK = {"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}}
+
+
+def calling(**arguments):
+    return {"type": "function", "function": {"name": "lock", "arguments": arguments}}
+
+
+@pytest.fixture
+def locking(tmp_path, merged, serving, facts):
+    """A bundle whose model calls tools, shown one example."""
+    shots = (
+        {"role": "user", "content": "lock the back"},
+        {"role": "assistant", "content": "", "tool_calls": [calling(door="back")]},
+    )
+    return write_bundle(tmp_path / "bundle", merged, None, replace(serving, tools=(LOCK,), shots=shots), facts)
+
+
+def test_the_examples_of_training_stand_before_the_question(locking, serving, server):
+    ask(locking, server, "--question", "lock it")
+    system, shown, called, asked = server.asked[0]["messages"]
+    assert system["content"] == serving.system_prompt
+    assert (shown["content"], asked["content"]) == ("lock the back", "lock it")
+    (call,) = called["tool_calls"]
+    # As the protocol has it: an id, and the arguments as text.
+    assert call["id"]
+    assert json.loads(call["function"]["arguments"]) == {"door": "back"}
+
+
+@pytest.mark.parametrize("wrap", [lambda messages: messages, lambda messages: {"messages": messages}])
+def test_a_conversation_is_gone_on_with(locking, serving, server, tmp_path, wrap):
+    conversation = [
+        {"role": "user", "content": "lock the front"},
+        {"role": "assistant", "content": "", "tool_calls": [calling(door="front")]},
+        {"role": "tool", "content": "done"},
+        {"role": "user", "content": "and the back"},
+    ]
+    (tmp_path / "so_far.json").write_text(json.dumps(wrap(conversation)))
+    result = ask(locking, server, "--conversation", str(tmp_path / "so_far.json"))
+    assert result.stdout == "cards\n", result.stderr
+    sent = server.asked[0]["messages"]
+    assert [message["role"] for message in sent] == ["system", "user", "assistant", "user", "assistant", "tool", "user"]
+    assert sent[5]["tool_call_id"] == sent[4]["tool_calls"][0]["id"] != sent[2]["tool_calls"][0]["id"]
+    assert (sent[5]["name"], sent[5]["content"]) == ("lock", "done")
+
+
+def test_ids_and_arguments_that_are_as_the_protocol_has_them_stay(locking, server, tmp_path):
+    call = {"id": "mine", "type": "function", "function": {"name": "lock", "arguments": '{"door":"front"}'}}
+    conversation = [
+        {"role": "user", "content": "lock"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "mine", "name": "lock", "content": "done"},
+    ]
+    (tmp_path / "so_far.json").write_text(json.dumps(conversation))
+    ask(locking, server, "--conversation", str(tmp_path / "so_far.json"))
+    assert server.asked[0]["messages"][-3:] == conversation
+
+
+def test_a_conversations_own_system_message_joins_the_one_of_training(locking, serving, server, tmp_path):
+    messages = [{"role": "system", "content": "Be quick."}, {"role": "user", "content": "lock"}]
+    (tmp_path / "so_far.json").write_text(json.dumps(messages))
+    ask(locking, server, "--conversation", str(tmp_path / "so_far.json"))
+    sent = server.asked[0]["messages"]
+    assert sent[0]["content"] == f"{serving.system_prompt}\n\nBe quick."
+    assert [message["role"] for message in sent].count("system") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[]", "must hold a JSON list of messages"),
+        ('{"role": "user"}', "must hold"),
+        ("[1]", "must hold"),
+        ("[", "--conv"),
+    ],
+)
+def test_a_file_that_holds_no_conversation_is_refused(locking, server, tmp_path, text, complaint):
+    (tmp_path / "so_far.json").write_text(text)
+    result = ask(locking, server, "--conversation", str(tmp_path / "so_far.json"))
+    assert result.returncode == 1
+    assert complaint in result.stderr
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--question", "a", "--conversation", "b"], ["--conversation", "b", "--context", "c"]]
+)
+def test_either_a_question_or_a_conversation_is_asked(locking, server, arguments):
+    result = ask(locking, server, *arguments)
+    assert result.returncode == 2
+    assert "usage:" in result.stderr

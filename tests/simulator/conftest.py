@@ -1,15 +1,27 @@
 """A small folder with gold answers, the project's own example, and a client that asks as any other would."""
 
 import json
+import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from simulator.invented import (
+    write_counter,
+    write_facts,
+    write_lines,
+    write_museum,
+    write_reading,
+    write_workshop,
+)
 
+from distil_dagster.llm.client import Client
+from distil_dagster.llm.journal import SqliteJournal
+from distil_dagster.llm.pacing import Patience
 from distil_dagster.simulator import SimulatedTeacher
-from distil_dagster.simulator.gold_knowledge import GoldKnowledge
+from distil_dagster.simulator.folders import knowledge_of
 from distil_dagster.simulator.rule_knowledge import RuleKnowledge
 
 REPOSITORY = Path(__file__).parents[2]
@@ -75,13 +87,47 @@ def gold_folder(tmp_path_factory):
     return folder
 
 
-def write_lines(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+@pytest.fixture(scope="session")
+def workshop_folder(tmp_path_factory):
+    return write_workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture(scope="session")
+def counter_folder(tmp_path_factory):
+    return write_counter(tmp_path_factory.mktemp("counter"))
+
+
+@pytest.fixture(scope="session")
+def museum_folder(tmp_path_factory):
+    return write_museum(tmp_path_factory.mktemp("museum"))
+
+
+@pytest.fixture(scope="session")
+def reading_folder(tmp_path_factory):
+    return write_reading(tmp_path_factory.mktemp("reading"))
+
+
+@pytest.fixture(scope="session")
+def facts_folder(tmp_path_factory):
+    return write_facts(tmp_path_factory.mktemp("facts"))
+
+
+@pytest.fixture(scope="session")
+def rougel():
+    """ROUGE-L F1 of two texts, without stemming."""
+
+    def similarity(one, other):
+        from rapidfuzz.distance import Indel
+
+        words = [re.findall(r"[a-z0-9]+", text.casefold()) for text in (one, other)]
+        return Indel.normalized_similarity(*words)
+
+    return similarity
 
 
 @pytest.fixture(scope="session")
 def gold(gold_folder):
-    return GoldKnowledge.of(gold_folder)
+    return knowledge_of(gold_folder)
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +135,7 @@ def rules(example_folder):
     return RuleKnowledge.of(example_folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def post():
     """Send a body to a simulated teacher; a response with an error status is a response, not an exception."""
 
@@ -138,3 +184,33 @@ def teacher(gold_folder):
     """A simulated teacher that never errs."""
     with SimulatedTeacher(gold_folder) as running:
         yield running
+
+
+@dataclass(frozen=True)
+class Route:
+    base_url: str
+    model: str = "openai/simulated/{name}"
+    api_key_env: str | None = None
+    extra: dict = field(default_factory=dict)
+
+
+@pytest.fixture
+def client(tmp_path, monkeypatch):
+    """The project's own client of a simulated teacher."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none-needed")
+    opened = []
+
+    def build(teacher):
+        opened.append(
+            Client(
+                journal=SqliteJournal(tmp_path / f"journal-{len(opened)}.sqlite"),
+                routes=lambda _name: Route(teacher.base_url),
+                parallel_requests=8,
+                patience=Patience(first_delay=0.01, longest_delay=0.05, attempts=30),
+            )
+        )
+        return opened[-1]
+
+    yield build
+    for each in opened:
+        each.close()

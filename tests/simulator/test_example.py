@@ -73,7 +73,7 @@ def test_traces_and_gold_are_about_the_same_mails(example_folder, known):
 
 
 def test_the_rules_give_the_gold_answer_of_every_mail(rules, known):
-    assert all(rules.answer(gold["question"]) == gold["answer"] for gold in known)
+    assert all(rules.team(gold["question"]) == gold["answer"] for gold in known)
 
 
 def test_the_job_description_names_the_teams(rules, example_folder):

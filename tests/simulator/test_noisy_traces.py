@@ -3,8 +3,9 @@ from random import Random
 
 import pytest
 
-from distil_dagster.simulator.knowledge import normalised
+from distil_dagster.simulator.comparing import normalised
 from distil_dagster.simulator.noisy_traces import noisy_log
+from distil_dagster.simulator.turns import turns_of
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def test_every_kind_of_noise_has_its_share(log):
 
 
 def test_clean_mails_are_answered_right(rules, log):
-    assert all(mail.observed == mail.answer == rules.answer(mail.user) for mail in of(log, "clean"))
+    assert all(mail.observed == mail.answer == rules.team(mail.user) for mail in of(log, "clean"))
 
 
 def test_wrong_labels_are_wrong_in_three_ways(rules, log):
@@ -59,7 +60,7 @@ def test_no_two_mails_but_duplicates_are_alike(log):
 def test_scores_let_through_what_can_be_repaired_and_nothing_else(rules, log):
     passed = {}
     for mail in log:
-        turns = [{"role": "user", "content": mail.user}, {"role": "assistant", "content": mail.observed}]
+        turns = turns_of([{"role": "user", "content": mail.user}, {"role": "assistant", "content": mail.observed}])
         found = rules.relevance_and_coherence(turns)
         passed.setdefault(mail.noise, set()).add(found.relevance >= 4 and found.coherence >= 3)
     assert passed == {

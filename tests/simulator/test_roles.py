@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 
 from distil_dagster.simulator import Options, SimulatedTeacher
+from distil_dagster.simulator.knowledge import Asked
+from distil_dagster.simulator.turns import Turn
 
 CONVERSATION = [{"role": "user", "content": "How do I change my PIN?"}]
 
@@ -122,7 +124,7 @@ class TestAggregation:
 class TestJudging:
     @pytest.mark.parametrize(
         ("prediction", "verdict"),
-        [("change_pin", "good"), (" Change_PIN ", "good"), ("lost_card", "bad"), ("", "bad"), ("change_pin!", "bad")],
+        [("change_pin", "good"), (" Change_PIN ", "good"), ("lost_card", "bad"), ("", "bad"), ("change_pin!", "good")],
     )
     def test_good_is_what_equals_the_reference(self, teacher, post, body, prediction, verdict):
         blocks = [block("question", "x"), block("reference", "change_pin"), block("prediction", prediction)]
@@ -162,7 +164,8 @@ class TestGeneration:
         with SimulatedTeacher(gold_folder, Options(error_rate=1.0)) as teacher:
             rows = post(teacher, body("generated_examples", self.prompt("change_pin"))).parsed["examples"]
         assert [row["answer"] for row in rows] == ["change_pin"] * 4
-        assert all(gold.answer(row["question"]) != "change_pin" for row in rows)
+        asked = [Asked((Turn("user", row["question"]),)) for row in rows]
+        assert all(gold.answer(question) != "change_pin" for question in asked)
 
     def test_without_a_class_one_is_chosen(self, teacher, post, body):
         rows = post(teacher, body("generated_examples", "<count>2</count>")).parsed["examples"]
@@ -204,5 +207,5 @@ def test_generated_mails_of_the_example_are_routed_as_labelled(example_folder, r
         for team in rules.classes:
             prompt = f"<class>{team}</class><count>5</count>"
             rows = post(teacher, body("generated_examples", prompt)).parsed["examples"]
-            assert [rules.answer(row["question"]) for row in rows] == [team] * 5
+            assert [rules.team(row["question"]) for row in rows] == [team] * 5
             assert not any(re.search(r"[{}]", row["question"]) for row in rows)

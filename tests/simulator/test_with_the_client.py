@@ -1,20 +1,19 @@
 """The simulator understands what the pipeline really sends: its own prompts, through its own client."""
 
-from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
 import pytest
 from pydantic import BaseModel
 
+from distil_dagster.data.examples import Example
 from distil_dagster.data.job import read_job_description
+from distil_dagster.data.messages import Message
 from distil_dagster.evaluation.judging import JudgeCase, judge_prompt
-from distil_dagster.llm.client import Client
-from distil_dagster.llm.journal import SqliteJournal
-from distil_dagster.llm.pacing import Patience
 from distil_dagster.llm.requests import Answered, Request
 from distil_dagster.prompts import render
 from distil_dagster.simulator import Faults, Options, SimulatedTeacher
+from distil_dagster.tasks.base import GenerationRequest, Shown
 from distil_dagster.tasks.classification import Classification
 
 MAIL = "I would like my money back because the app rejected my password."
@@ -41,23 +40,6 @@ class Verdict(BaseModel):
     verdict: Literal["good", "bad"]
 
 
-class Row(BaseModel):
-    question: str
-    answer: str
-
-
-class Rows(BaseModel):
-    examples: list[Row]
-
-
-@dataclass(frozen=True)
-class Route:
-    base_url: str
-    model: str = "openai/simulated/{name}"
-    api_key_env: str | None = None
-    extra: dict = field(default_factory=dict)
-
-
 @pytest.fixture(scope="module")
 def job(example_folder):
     return read_job_description(example_folder)
@@ -66,27 +48,6 @@ def job(example_folder):
 @pytest.fixture(scope="module")
 def task(job):
     return Classification(job)
-
-
-@pytest.fixture
-def client(tmp_path, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "none-needed")
-    opened = []
-
-    def build(teacher):
-        opened.append(
-            Client(
-                journal=SqliteJournal(tmp_path / f"journal-{len(opened)}.sqlite"),
-                routes=lambda _name: Route(teacher.base_url),
-                parallel_requests=8,
-                patience=Patience(first_delay=0.01, longest_delay=0.05, attempts=30),
-            )
-        )
-        return opened[-1]
-
-    yield build
-    for each in opened:
-        each.close()
 
 
 @pytest.fixture(scope="module")
@@ -164,20 +125,23 @@ def test_the_compression_prompt_is_answered(example_teacher, client, job):
     assert found.task_description.startswith("Route a mail")
 
 
-def test_the_generation_prompt_is_answered(example_teacher, client, job, task, rules):
-    prompt = render(
-        "synthesis/generate",
-        job=job,
-        labels=task.label_descriptions,
-        label="delivery",
-        count=4,
-        positives=[{"question": "My parcel never arrived.", "answer": "delivery"}],
-        negatives=[{"question": "I was charged twice.", "answer": "billing"}],
+def example(question, answer):
+    return Example(messages=(Message(role="user", content=question), Message(role="assistant", content=answer)))
+
+
+def test_the_generation_prompt_is_answered(example_teacher, client, task, rules):
+    wanted = GenerationRequest(count=4, label="delivery")
+    shown = Shown(
+        positives=[example("My parcel never arrived.", "delivery")],
+        negatives=[example("I was charged twice.", "billing")],
         unlabelled=["Please cancel my plan."],
         guidelines=[("complexity", "simple")],
     )
-    (found,) = parsed(client(example_teacher).ask([request("generated_examples", Rows, prompt)], "test"))
-    assert [(row.answer, rules.answer(row.question)) for row in found.examples] == [("delivery", "delivery")] * 4
+    prompt = task.generation_prompt(wanted, shown)
+    asked = request("generated_examples", task.generated_schema(wanted), prompt)
+    (found,) = parsed(client(example_teacher).ask([asked], "test"))
+    made = task.read_generated(found, wanted)
+    assert [(row.answer, rules.team(row.question)) for row in made] == [("delivery", "delivery")] * 4
 
 
 @pytest.mark.parametrize(("prediction", "verdict"), [("account_access", "good"), ("returns", "bad")])
@@ -189,7 +153,7 @@ def test_the_judging_prompt_is_answered(example_teacher, client, job, prediction
 
 def test_a_client_gets_through_refusals_failures_and_garbled_answers(example_folder, client, task, rules):
     random = Random(9)
-    mails = [row.question for team in rules.classes for row in rules.generate(team, 10, random, [])]
+    mails = [mail for team in rules.classes for mail in rules.mails(team, 10, random)]
     system = {"role": "system", "content": task.system_prompt()}
     requests = [
         Request(
@@ -206,7 +170,7 @@ def test_a_client_gets_through_refusals_failures_and_garbled_answers(example_fol
         answers = client(teacher).ask(requests, "test")
         outcomes = teacher.stats()["by_outcome"]
     right = [
-        isinstance(answer, Answered) and answer.parsed.answer == rules.answer(mail)
+        isinstance(answer, Answered) and answer.parsed.answer == rules.team(mail)
         for answer, mail in zip(answers, mails, strict=True)
     ]
     assert sum(right) / len(right) > 0.9

@@ -46,7 +46,8 @@ def test_a_tool_that_no_seed_calls_has_no_positives(boat_task, boat_hire):
 
 def test_a_call_with_a_context_shows_any_seeds_and_other_texts_but_that_one(task, texts):
     train = [example(f"question {n}", "bills") for n in range(3)]
-    drawn = ExemplarPool(task, train, texts).draw(Subject(context=texts[0]), MANY, Random(1))
+    repeated = row("unlabelled 0", 9)
+    drawn = ExemplarPool(task, train, [*texts, repeated]).draw(Subject(context=texts[0]), MANY, Random(1))
     assert len(drawn.positives) == 3
     assert drawn.negatives == []
     assert sorted(each.text for each in drawn.unlabelled) == ["unlabelled 1", "unlabelled 2"]

@@ -178,9 +178,12 @@ def test_equal_seeds_and_answers_give_equal_datasets(run):
 
 
 def test_images_of_a_passage_go_with_its_calls_unless_the_student_reads_its_text_alone(run, seeds):
-    seeds.unstructured[:] = [row(passage(1), 1, images=("http://a/1.png",))]
+    images = {passage(number): f"http://a/{number}.png" for number in (10, 11)}
+    seeds.unstructured[:] = [row(text, at, images=(url,)) for at, (text, url) in enumerate(images.items())]
     _, closed = run(CLOSED, Reader())
-    assert all(request.messages[0]["content"][1]["image_url"]["url"] == "http://a/1.png" for request in closed.asked)
+    for request in closed.asked:
+        (image,) = request.messages[0]["content"][1:]
+        assert image["image_url"]["url"] == images[block(request, "context")]
     _, opened = run(OPEN, Reader())
     assert all(isinstance(request.messages[0]["content"], str) for request in opened.asked)
 

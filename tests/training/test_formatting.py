@@ -5,8 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from distil_dagster.data.messages import ToolCall
 from distil_dagster.errors import TrainingError
-from distil_dagster.training.formatting import IGNORED, load_chat_format, pin_template
+from distil_dagster.tasks.tool_syntax import parse_calls, render_calls
+from distil_dagster.training.formatting import IGNORED, load_chat_format, pin_template, with_calls
 from distil_dagster.training.rows import ChatRow
 
 
@@ -131,3 +133,114 @@ def test_a_template_that_changes_the_prompt_once_it_is_answered_is_refused(chang
 def test_a_folder_without_a_tokenizer_is_named(tmp_path):
     with pytest.raises(TrainingError, match="no tokenizer that can be read"):
         load_chat_format(tmp_path)
+
+
+LOCK = {"type": "function", "function": {"name": "lock", "arguments": {"door": "front"}}}
+LOCK_TOOL = {"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}}
+CALLING = ChatRow(
+    id="row-1",
+    prompt=(
+        {"role": "system", "content": "Mind the house."},
+        {"role": "user", "content": "lock up"},
+        {"role": "assistant", "content": "", "tool_calls": [LOCK]},
+        {"role": "tool", "content": "done"},
+        {"role": "tool", "content": "really"},
+        {"role": "user", "content": "and again"},
+    ),
+    completion=({"role": "assistant", "content": "", "tool_calls": [LOCK]},),
+    tools=(LOCK_TOOL,),
+)
+
+
+def test_tools_calls_and_results_of_a_conversation_are_in_the_prompt_as_they_will_be_asked(tiny_student):
+    chat = load_chat_format(tiny_student)
+    prompt, tokens = chat.prompt_text(CALLING), chat.training_row(CALLING)
+    assert prompt.startswith("<|im_start|>system\nMind the house.\n\n# Tools")
+    assert prompt.count("<|im_start|>system") == 1
+    assert (
+        '<|im_start|>assistant\n<tool_call>\n{"name": "lock", "arguments": {"door": "front"}}\n</tool_call><|im_end|>'
+        in prompt
+    )
+    assert (
+        "<|im_start|>user\n<tool_response>\ndone\n</tool_response>\n<tool_response>\nreally\n</tool_response><|im_end|>\n"
+        in prompt
+    )
+    assert tokens.input_ids[: len(chat.prompt_ids(CALLING))] == chat.prompt_ids(CALLING)
+    assert chat.decode(tokens.trained_ids).endswith("</tool_call><|im_end|>")
+
+
+GEMMA_LIKE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}"
+    "{% if message.tool_calls %}{% for call in message.tool_calls %}call:{{ call.function.name }}{% endfor %}<|pad|>"
+    "{% else %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_a_call_may_end_in_another_token_than_a_text(changed_student):
+    chat = load_chat_format(changed_student(GEMMA_LIKE))
+    assert chat.decode(chat.training_row(CALLING).trained_ids) == "call:lock<|pad|>"
+    assert chat.decode(chat.training_row(question("moo", "cow")).trained_ids) == "cow<|im_end|>"
+    assert chat.end_of_call_id == chat.tokenizer.convert_tokens_to_ids("<|pad|>") != chat.end_of_turn_id
+
+
+def test_where_a_template_knows_no_calls_they_would_end_as_texts_do(changed_student):
+    template = (
+        "{% for message in messages %}{% if message.tool_calls %}{{ raise_exception('no calls') }}{% endif %}"
+        "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    chat = load_chat_format(changed_student(template))
+    assert chat.end_of_call_id == chat.end_of_turn_id
+
+
+WITHOUT_CALLS = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_a_template_is_left_as_it_is_unless_the_student_knows_tags_for_calls_that_it_leaves_out():
+    assert with_calls(WITHOUT_CALLS, {"<|im_end|>"}) == WITHOUT_CALLS
+    assert with_calls("{{ tool_calls }}", {"<|tool_call_start|>"}) == "{{ tool_calls }}"
+    assert with_calls(WITHOUT_CALLS, {"<|tool_call_start|>"}).endswith(WITHOUT_CALLS)
+
+
+@pytest.fixture
+def tagged(chat, monkeypatch):
+    """The student with LFM2's template, which leaves calls out, as it is mended."""
+    monkeypatch.setattr(chat.tokenizer, "chat_template", with_calls(WITHOUT_CALLS, {"<|tool_call_start|>"}))
+    return chat
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9999, 9999)
+    | st.floats(-9, 9, width=16)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b c", 'd"e']), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(arguments=st.dictionaries(st.sampled_from(["door", "hours", "x_1"]), VALUES))
+def test_the_calls_of_a_mended_template_read_back_as_they_were(tagged, arguments):
+    call = {"type": "function", "function": {"name": "lock", "arguments": arguments}}
+    row = CALLING.model_copy(update={"completion": ({"role": "assistant", "content": "", "tool_calls": [call]},)})
+    written = tagged.completion_text(row)
+    assert written.startswith("<|tool_call_start|>[lock(")
+    assert written.endswith(")]<|tool_call_end|><|im_end|>")
+    assert written == render_calls("lfm2", [ToolCall(name="lock", arguments=arguments)]) + "<|im_end|>"
+    (read,) = parse_calls(written)
+    assert read.as_answer() == {"name": "lock", "parameters": arguments}
+
+
+def test_a_mended_template_writes_earlier_calls_too(tagged):
+    assert (
+        "<|im_start|>assistant\n<|tool_call_start|>[lock(door='front')]<|tool_call_end|><|im_end|>"
+        in tagged.prompt_text(CALLING)
+    )

@@ -5,6 +5,7 @@ import pytest
 from distil_dagster.errors import TrainingError
 from distil_dagster.training.formatting import IGNORED, load_chat_format
 from distil_dagster.training.mask_audit import audit_masks
+from distil_dagster.training.preparing import rows_by_example
 from distil_dagster.training.rows import ChatRow
 
 GOLDEN = """\
@@ -100,3 +101,33 @@ def test_a_call_of_a_tool_must_be_in_what_is_trained(chat):
             audit_masks([calling], [chat.training_row(calling)], chat)
     finally:
         chat.tokenizer.chat_template = whole
+
+
+def test_a_call_that_the_template_writes_otherwise_is_found(chat, monkeypatch):
+    call = {"type": "function", "function": {"name": "lock", "arguments": {"door": "front"}}}
+    calling = row("", tool_calls=[call])
+    spoilt = chat.tokenizer.chat_template.replace(
+        "call['function'] | tojson", "{'name': 'lock', 'arguments': {}} | tojson"
+    )
+    assert spoilt != chat.tokenizer.chat_template
+    monkeypatch.setattr(chat.tokenizer, "chat_template", spoilt)
+    with pytest.raises(TrainingError, match=r"row 1: .* changes the call of a tool"):
+        audit_masks([calling], [chat.training_row(calling)], chat)
+
+
+def test_a_few_calls_that_cannot_be_read_again_are_counted_and_borne(chat):
+    def calling(arguments):
+        return row("", tool_calls=[{"type": "function", "function": {"name": "lock", "arguments": arguments}}])
+
+    given = [calling({}), calling({"door": "front"}), calling("not an object")]
+    audit = audit_masks(given, [chat.training_row(each) for each in given], chat)
+    assert audit.unreadable_calls == 1
+    assert "1 calls do not read back" in str(audit)
+
+
+def test_every_call_of_a_conversation_is_audited_with_its_tools(tiny_student, boat_task, boat_hire):
+    chat = load_chat_format(tiny_student)
+    given = [row for rows in rows_by_example(boat_task, [boat_hire(2)]) for row in rows]
+    audit = audit_masks(given, [chat.training_row(row) for row in given], chat)
+    assert audit.rows == 2
+    assert "hire_boat" in audit.table

@@ -16,8 +16,10 @@ from distil_dagster.training.preparing import (
     prepare_prediction,
     prepare_rlvr,
     prepare_sft,
+    rows_by_example,
+    split_examples,
     split_for_rlvr,
-    split_rows,
+    student_shots,
 )
 from distil_dagster.training.rows import ChatRow, RewardRow, read_rows
 from distil_dagster.training.weights import Weights
@@ -55,12 +57,11 @@ def test_the_share_for_evaluation_is_split_off(opened, tmp_path):
 
 
 @given(st.integers(2, 60), st.floats(0.001, 0.999), st.integers())
-def test_both_parts_of_a_split_have_a_row_and_no_row_is_in_both(count, share, seed):
-    rows = [ChatRow(id=str(number), prompt=({"role": "user"},)) for number in range(count)]
-    train, held_out = split_rows(rows, share, seed)
+def test_both_parts_of_a_split_have_an_example_and_none_is_in_both(count, share, seed):
+    train, held_out = split_examples(range(count), share, seed)
     assert train
     assert held_out
-    assert sorted(row.id for row in (*train, *held_out)) == sorted(row.id for row in rows)
+    assert sorted((*train, *held_out)) == list(range(count))
 
 
 def test_equal_work_has_one_folder_and_any_change_another(opened, tmp_path):
@@ -101,6 +102,17 @@ def test_a_model_that_changed_is_asked_again(opened, tmp_path):
 
 def test_room_for_answers_grows_with_the_longest_answer():
     assert answer_tokens([example("q", "a" * 100)]) - answer_tokens([example("q", "a" * 20)]) == 40
+
+
+def test_scripts_that_take_more_tokens_a_character_have_more_room():
+    assert answer_tokens([example("q", "語" * 40)]) > answer_tokens([example("q", "a" * 40)]) + 30
+
+
+def test_there_is_room_for_the_longest_call_of_a_conversation_with_what_its_family_writes_around_it(boat_hire):
+    row = boat_hire(2)
+    longest = max(len(message.answer) for message in row.messages if message.role == "assistant")
+    assert answer_tokens([row]) >= longest // 2 + 50
+    assert answer_tokens([row.model_copy(update={"messages": row.messages[:2]})]) < answer_tokens([row])
 
 
 questions = st.lists(st.text(min_size=1, max_size=5), max_size=30).map(
@@ -162,3 +174,83 @@ def test_another_adapter_or_other_judging_instructions_are_another_reinforcement
     assert output(replace(opened, description=strict)) != first
     (adapter / "adapter_config.json").write_text('{"r": 8}')
     assert output(opened) != first
+
+
+@pytest.fixture
+def boats(boat_job, boat_task, tmp_path) -> Job:
+    config = PipelineConfig.model_validate(
+        {"base": {"task": boat_task.name, "student_model_name": "Qwen3-0.6B", "random_seed": 5}}
+    )
+    return Job("boats", config, JobFolder(tmp_path), boat_job, boat_task)
+
+
+def test_every_call_of_a_conversation_is_a_row_with_the_tools(boat_task, boat_job, boat_hire):
+    first, second = rows_by_example(boat_task, [boat_hire(2), boat_hire(3)])
+    assert [row.id for row in (*first, *second)] == ["1.1", "1.2", "2.1", "2.2"]
+    assert [message["role"] for message in first[1].prompt] == ["system", "user", "assistant", "tool", "user"]
+    assert first[1].completion[0]["tool_calls"][0]["function"]["name"] == "hire_boat"
+    assert all(row.tools == boat_job.tools for row in (*first, *second))
+
+
+def test_a_text_task_has_no_tools_and_one_row_an_example(task):
+    ((row,),) = rows_by_example(task, EXAMPLES[:1])
+    assert (row.id, row.tools) == ("1", None)
+
+
+def test_a_row_to_be_asked_is_not_expanded_again(boat_task, boat_hire):
+    turns = boat_task.turns(boat_hire(2))
+    assert [len(row.prompt) for row in chat_rows(boat_task, turns)] == [2, 5]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_conversation_is_cut_between_training_and_its_evaluation(boats, boat_hire, tmp_path, seed):
+    base = boats.config.base.model_copy(update={"random_seed": seed})
+    job = prepare_sft(
+        replace(boats, config=boats.config.model_copy(update={"base": base})),
+        [boat_hire(seats) for seats in range(2, 8)],
+        Weights(tmp_path, "here"),
+        tmp_path / "work",
+    )
+    train, held_out = (
+        {row.id.split(".")[0] for row in read_rows(path, ChatRow)} for path in (job.train_rows, job.eval_rows)
+    )
+    assert (len(train), len(held_out)) == (5, 1)
+    assert not train & held_out
+
+
+def test_a_row_of_rlvr_is_one_call_with_the_conversation_before_it(boats, boat_hire, tmp_path):
+    student = tmp_path / "student"
+    student.mkdir()
+    job = prepare_rlvr(boats, [boat_hire(2)], student, None, tmp_path, tmp_path / "work")
+    first, second = read_rows(job.rows, RewardRow)
+    assert first.reference == '{"name": "find_boat", "parameters": {"seats": 2}}'
+    assert "We are 2 and want to row." in second.question
+    assert "Fine, for three hours." in second.question
+    assert second.tools == boats.description.tools
+
+
+def test_the_student_is_shown_as_many_training_seeds_as_the_setting_says(opened):
+    assert student_shots(opened, EXAMPLES) == []
+    shots = student_shots(with_tuning(opened, num_few_shot_examples_student=3), EXAMPLES)
+    assert len(shots) == 3
+    assert all(shot in EXAMPLES for shot in shots)
+
+
+def test_the_examples_stand_before_the_question_in_every_row(opened, tmp_path):
+    (tmp_path / "model").mkdir()
+    shots = [example("my invoice", "bills"), example("my courier", "parcels")]
+    sft = prepare_sft(opened, EXAMPLES, Weights(tmp_path, "here"), tmp_path / "sft", shots)
+    rlvr = prepare_rlvr(opened, EXAMPLES, tmp_path / "model", None, tmp_path, tmp_path / "rlvr", shots)
+    asked = prepare_prediction(opened, EXAMPLES, tmp_path / "model", None, tmp_path / "asked", shots)
+    rows = [*read_rows(sft.train_rows, ChatRow), *read_rows(rlvr.rows, RewardRow), *read_rows(asked.rows, ChatRow)]
+    shown = [{"role": "user", "content": "my invoice"}, {"role": "assistant", "content": "bills"}]
+    assert all(list(row.prompt[1:3]) == shown for row in rows)
+    assert all(len(row.prompt) == 6 and row.prompt[-1]["content"].startswith("question") for row in rows)
+
+
+def test_other_examples_are_another_training(opened, tmp_path):
+    outputs = {
+        prepare_sft(opened, EXAMPLES, Weights(tmp_path, "here"), tmp_path / "work", shots).output
+        for shots in ([], [example("my invoice", "bills")], [example("my courier", "parcels")])
+    }
+    assert len(outputs) == 3

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 
-from distil_dagster.simulator.call import Call, conversation, last_text, text_blocks
-from distil_dagster.simulator.knowledge import Knowledge, normalised
-from distil_dagster.simulator.roles.answering import repair
+from distil_dagster.simulator.call import Call, text_blocks
+from distil_dagster.simulator.comparing import Answer, canonical, read_value, same_answer
+from distil_dagster.simulator.knowledge import Knowledge
+from distil_dagster.simulator.roles.answering import asked_in_block, asks_for_text, repair
 from distil_dagster.simulator.roles.chance import Chance
 
 
-def aggregate(call: Call, knowledge: Knowledge, chance: Chance) -> dict[str, str]:
+def aggregate(call: Call, knowledge: Knowledge, chance: Chance) -> dict[str, Answer]:
     """The right candidate, at the error rate a wrong one; the most frequent where none is right."""
-    candidates = text_blocks(call.prompt, "candidate")
+    candidates = _candidates(call)
     if not candidates:
-        return {**repair(call, knowledge, chance), "reason": "There are no candidates."}
-    right = knowledge.answer(last_text(conversation(call.prompt), "user"))
-    agreeing = [text for text in candidates if right is not None and normalised(text) == normalised(right)]
-    differing = [text for text in candidates if text not in agreeing]
+        return {**repair(call, knowledge, chance), "reason": "There are no candidates that could be read."}
+    right = knowledge.answer(asked_in_block(call))
+    agreeing = [candidate for candidate in candidates if same_answer(candidate, right)]
+    differing = [candidate for candidate in candidates if not same_answer(candidate, right)]
     if not agreeing:
-        return {"answer": Counter(candidates).most_common(1)[0][0], "reason": "Most candidates agree on it."}
+        return {"answer": _most_frequent(candidates), "reason": "Most candidates agree on it."}
     if differing and chance.errs():
         return {"answer": chance.random.choice(differing), "reason": "It fits the conversation best."}
     return {"answer": agreeing[0], "reason": "It fits the conversation best."}
+
+
+def _candidates(call: Call) -> list[Answer]:
+    """The candidates in the form that the schema asks for; those that have another form are no candidates."""
+    texts = text_blocks(call.prompt, "candidate")
+    if asks_for_text(call):
+        return list(texts)
+    return [value for text in texts if (value := read_value(text)) is not None]
+
+
+def _most_frequent(candidates: list[Answer]) -> Answer:
+    (most, _), *_ = Counter(map(canonical, candidates)).most_common(1)
+    return next(candidate for candidate in candidates if canonical(candidate) == most)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from distil_dagster.simulator.knowledge import Knowledge
+from distil_dagster.simulator.comparing import Answer
+from distil_dagster.simulator.knowledge import Asked, Knowledge
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Chance:
         return self.random.random() < self.error_rate
 
 
-def fallible_answer(question: str, knowledge: Knowledge, chance: Chance) -> str:
+def fallible_answer(asked: Asked, knowledge: Knowledge, chance: Chance) -> Answer:
     """The right answer, but a wrong one at the error rate and a guess where the right one is not known."""
-    right = knowledge.answer(question)
+    right = knowledge.answer(asked)
     if right is None or chance.errs():
-        return knowledge.other_answer(question, chance.random)
+        return knowledge.other_answer(asked, chance.random)
     return right

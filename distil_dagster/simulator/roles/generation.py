@@ -1,40 +1,44 @@
-"""Writes new examples of a class."""
+"""Writes new examples: of a class, of a tool, about a passage, or like those shown."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from distil_dagster.simulator.call import Call, json_blocks, text_block
-from distil_dagster.simulator.knowledge import Knowledge, QuestionAnswer
+from distil_dagster.simulator.comparing import normalised
+from distil_dagster.simulator.knowledge import Knowledge, Wanted
 from distil_dagster.simulator.roles.chance import Chance
+from distil_dagster.simulator.turns import said, turns_of
 
 
 def generate(call: Call, knowledge: Knowledge, chance: Chance) -> dict[str, Any]:
-    """As many examples as `<count>` asks for, all labelled `<class>`.
+    """As many examples as `<count>` asks for, of the `<class>` or `<tool>` or about the `<context>`.
 
-    An error is an example whose question belongs to another class, as of a model that misreads what it is to write.
+    An error is an example whose answer is wrong, as of a model that misreads what it is to write.
     """
-    class_name = text_block(call.prompt, "class") or chance.random.choice(knowledge.classes)
-    exemplars = _exemplars(call)
-    wrong = sum(chance.errs() for _ in range(_count(call)))
-    right = knowledge.generate(class_name, _count(call) - wrong, chance.random, exemplars)
-    others = [name for name in knowledge.classes if name != class_name] or [class_name]
-    strays = [
-        stray for _ in range(wrong) for stray in knowledge.generate(chance.random.choice(others), 1, chance.random, [])
-    ]
-    examples = right + strays
+    wanted = _wanted(call)
+    wrong = sum(chance.errs() for _ in range(wanted.count))
+    examples = knowledge.examples(replace(wanted, count=wanted.count - wrong), chance.random)
+    if wrong:
+        examples += knowledge.wrong_examples(replace(wanted, count=wrong), chance.random)
     chance.random.shuffle(examples)
-    return {"examples": [{"question": example.question, "answer": class_name} for example in examples]}
+    return {"examples": examples}
 
 
-def _count(call: Call) -> int:
+def _wanted(call: Call) -> Wanted:
     count = text_block(call.prompt, "count")
-    return int(count) if count.isdigit() else 1
+    return Wanted(
+        count=int(count) if count.isdigit() else 1,
+        label=text_block(call.prompt, "class") or text_block(call.prompt, "tool") or None,
+        context=text_block(call.prompt, "context") or None,
+        shown=frozenset(_said(value) for _, value in json_blocks(call.prompt, "example") if isinstance(value, dict)),
+    )
 
 
-def _exemplars(call: Call) -> list[QuestionAnswer]:
-    return [
-        QuestionAnswer(str(value.get("question", "")), str(value.get("answer", "")))
-        for _, value in json_blocks(call.prompt, "example")
-        if isinstance(value, dict)
-    ]
+def _said(example: dict[str, Any]) -> str:
+    """What users and tools say in an exemplar, as it is compared."""
+    messages = example.get("messages")
+    if isinstance(messages, list):
+        return said(turns_of([message for message in messages if isinstance(message, dict)]))
+    return normalised(str(example.get("question", "")))
