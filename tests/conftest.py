@@ -144,7 +144,7 @@ CHATML = (
 )
 
 
-def write_tiny_student(folder: Path, texts: Sequence[str], max_length: int) -> Path:
+def write_tiny_student(folder: Path, texts: Sequence[str], max_length: int, vocabulary: int = 400) -> Path:
     """A random Llama-shaped model of 2 layers with a byte-level tokenizer and a ChatML template."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -154,7 +154,7 @@ def write_tiny_student(folder: Path, texts: Sequence[str], max_length: int) -> P
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=vocabulary,
         special_tokens=["<|im_start|>", "<|im_end|>", "<|pad|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
