@@ -51,4 +51,11 @@ def open_job(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -
     folder = JobFolder(loaded.data_folder)
     description = folder.job_description()
     task = task_for(loaded.config.base.task, description, output_is_json=loaded.config.synthgen.output_is_json)
-    return Job(loaded.name, loaded.config, folder, description, task, loaded.warnings, loaded.students)
+    used = _as_used(description, task)
+    return Job(loaded.name, loaded.config, folder, used, task, loaded.warnings, loaded.students)
+
+
+def _as_used(description: JobDescription, task: Task) -> JobDescription:
+    """The description without classes and tools that the task does not look at, so that no judge does."""
+    unused: dict[str, Any] = {} if task.classes else {"classes_description": {}}
+    return description.model_copy(update=unused if task.tools else unused | {"tools": ()})
