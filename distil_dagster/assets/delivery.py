@@ -7,7 +7,7 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
-from distil_dagster.assets.training import Adapter, model_and_adapter, predict
+from distil_dagster.assets.training import Adapter, delivered, model_and_adapter, predict
 from distil_dagster.config.catalogue import students
 from distil_dagster.evaluation.artefacts import EvalReport
 from distil_dagster.evaluation.metrics import metric_title
@@ -42,6 +42,7 @@ def model_bundle(
     distil: DistilConfig,
     store: Store,
     seed_data: SeedData,
+    sft_adapter: Adapter,
     rlvr_adapter: Adapter,
     eval_report: EvalReport,
 ) -> dg.MaterializeResult[ModelBundle]:
@@ -49,7 +50,8 @@ def model_bundle(
     job = distil.job(context.partition_key)
     work = store.artefacts.work_folder("model_bundle", context.partition_key)
     merged = work / "merged"
-    model, adapter = model_and_adapter(rlvr_adapter)
+    tuned = delivered(sft_adapter, rlvr_adapter)
+    model, adapter = model_and_adapter(tuned)
     run_worker(context, MergeJob(model=model, adapter=adapter, output=merged), work)
     bundle = write_bundle(work / "bundle", merged, adapter, _serving(job, seed_data), _card(job, eval_report))
     # The evaluated answers are read from where the report's asset left them; only the delivered model is asked.
@@ -59,7 +61,8 @@ def model_bundle(
     return dg.MaterializeResult(
         value=ModelBundle(bundle, parity.same, str(parity)),
         metadata={
-            "stage": rlvr_adapter.stage,
+            "stage": tuned.stage,
+            "why": tuned.note or "RLVR is off",
             "parity": str(parity),
             "files": show.files(bundle),
         },

@@ -6,7 +6,7 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
-from distil_dagster.assets.training import Adapter, model_and_adapter, predict
+from distil_dagster.assets.training import Adapter, delivered, model_and_adapter, predict
 from distil_dagster.evaluation import teacher as teacher_phase
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation
 from distil_dagster.evaluation.building import (
@@ -96,8 +96,17 @@ def eval_report(
     if rlvr_adapter.stage == "rlvr":
         students["rlvr"] = model_and_adapter(rlvr_adapter)
     written = {role: predict(context, job, *folders, work, seed_data) for role, folders in students.items()}
-    curves = (sft_adapter.curve, rlvr_adapter.curve if "rlvr" in students else [])
-    facts = Facts(traces, filtered_traces, relabelled_traces, seed_data, synthetic_dataset, *curves)
+    facts = Facts(
+        traces,
+        filtered_traces,
+        relabelled_traces,
+        seed_data,
+        synthetic_dataset,
+        sft_curve=sft_adapter.curve,
+        rlvr_curve=rlvr_adapter.curve if "rlvr" in students else [],
+        delivered=delivered(sft_adapter, rlvr_adapter).stage,
+        why_delivered=rlvr_adapter.note,
+    )
     with store.client(job) as client:
         models = [
             *original_predictions(job, seed_data, client),
@@ -161,6 +170,7 @@ def _report_metadata(report: EvalReport) -> show.Metadata:
     return {
         "verdict": report.verdict,
         "why": report.sentence,
+        "delivered": report.shipped,
         "rows": report.rows,
         "conversations": report.conversations,
         "models": show.table(

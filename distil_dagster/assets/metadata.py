@@ -11,8 +11,9 @@ import dagster as dg
 from distil_dagster.config.pipeline import effective
 from distil_dagster.data.examples import Example, SetAside
 from distil_dagster.data.tables import preview
-from distil_dagster.evaluation.building import loss_chart, reward_chart
+from distil_dagster.evaluation.charts import length_chart, loss_chart, reward_chart
 from distil_dagster.evaluation.metrics import metric_title
+from distil_dagster.evaluation.report_input import Chart
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
 from distil_dagster.tasks.base import Task
@@ -80,16 +81,23 @@ def picture(path: Path) -> dg.MarkdownMetadataValue:
 
 def loss_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
     """The losses over the steps of a training, as a picture."""
-    from distil_dagster.evaluation.plots import LIGHT, chart_picture
-
-    return _shown("loss", chart_picture(loss_chart(curve), LIGHT))
+    return _chart("loss", loss_chart(curve))
 
 
 def reward_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
-    """The rewards over the steps of a reinforcement learning, as a picture."""
+    """The rewards over the steps of a reinforcement learning, and what they are worth, as a picture."""
+    return _chart("reward", reward_chart(curve))
+
+
+def length_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
+    """The length of completions over the steps of a reinforcement learning, as a picture."""
+    return _chart("length", length_chart(curve))
+
+
+def _chart(name: str, chart: Chart) -> dg.MarkdownMetadataValue:
     from distil_dagster.evaluation.plots import LIGHT, chart_picture
 
-    return _shown("reward", chart_picture(reward_chart(curve), LIGHT))
+    return _shown(name, chart_picture(chart, LIGHT))
 
 
 def _shown(name: str, png: bytes) -> dg.MarkdownMetadataValue:

@@ -8,7 +8,10 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
+from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.data.examples import Example
+from distil_dagster.evaluation.metrics import metric_title
+from distil_dagster.evaluation.predictions import ModelRole
 from distil_dagster.job import Job
 from distil_dagster.orchestration.executors import GPU_POOL, ON_GPU
 from distil_dagster.orchestration.partitions import configs
@@ -16,11 +19,13 @@ from distil_dagster.orchestration.resources import DistilConfig, Store
 from distil_dagster.orchestration.worker import run_worker
 from distil_dagster.synthesis.rows import SyntheticDataset
 from distil_dagster.traces.seeds import SeedData
+from distil_dagster.training.choosing import Choice, choose, reward_hacking
 from distil_dagster.training.curve import FILE_NAME as CURVE_FILE
 from distil_dagster.training.curve import CurvePoint
 from distil_dagster.training.grpo import GrpoSummary
 from distil_dagster.training.job import GrpoJob, SftJob
 from distil_dagster.training.preparing import (
+    held_out_examples,
     is_trained,
     prepare_prediction,
     prepare_rlvr,
@@ -37,14 +42,18 @@ GROUP = "training"
 
 @dataclass(frozen=True)
 class Adapter:
-    """A trained student: `weights` is a LoRA adapter for `base_model`, or without LoRA a model of its own."""
+    """A trained student: `weights` is a LoRA adapter for `base_model`, or without LoRA a model of its own.
+
+    `ships` is whether it is delivered: a student after RLVR is only where that helped. `note` says why.
+    """
 
     weights: Path
     base_model: str
     source: str
-    stage: str
+    stage: ModelRole
     is_lora: bool
     curve: list[CurvePoint]
+    ships: bool = True
     note: str = ""
 
 
@@ -92,7 +101,10 @@ def rlvr_adapter(
     synthetic_dataset: SyntheticDataset,
     sft_adapter: Adapter,
 ) -> dg.MaterializeResult[Adapter]:
-    """The student after reinforcement learning; where that is off, the SFT adapter as it is."""
+    """The student after reinforcement learning; where that is off, the SFT adapter as it is.
+
+    Only where it is better on held-out rows is it delivered.
+    """
     job = distil.job(context.partition_key)
     if job.config.tuning.rlvr_dataset_size == 0:
         note = "RLVR is off (tuning.rlvr_dataset_size is 0): this is the SFT adapter"
@@ -101,18 +113,40 @@ def rlvr_adapter(
             value=replace(sft_adapter, note=note), metadata={"note": note, **show.settings(job, "tuning")}
         )
     shots = student_shots(job, seed_data.train)
-    _, examples = _split(job, seed_data, synthetic_dataset, shots)
+    tuned_on, examples = _split(job, seed_data, synthetic_dataset, shots)
+    held_out = held_out_examples(job, tuned_on)
     work = store.artefacts.work_folder("rlvr_adapter", context.partition_key)
-    training = prepare_rlvr(job, examples, *model_and_adapter(sft_adapter), store.artefacts.root, work, shots)
+    training = prepare_rlvr(job, examples, held_out, model_and_adapter(sft_adapter), store.artefacts.root, work, shots)
     curve = _train(context, training)
+    summary = GrpoSummary.model_validate_json((training.output / SUMMARY_FILE).read_text(encoding="utf-8"))
+    choice = choose(curve, metric_title(job.task.primary_metric), summary.held_out_rows)
+    context.log.info(f"{choice.ships} is delivered: {choice.reason}")
+    tuned = replace(
+        sft_adapter,
+        weights=training.output,
+        stage="rlvr",
+        curve=curve,
+        ships=choice.ships == "rlvr",
+        note=choice.reason,
+    )
     return dg.MaterializeResult(
-        value=replace(sft_adapter, weights=training.output, stage="rlvr", curve=curve),
+        value=tuned,
         metadata={
             "examples": len(examples),
-            **_rewards(training, curve),
+            **_rewards(summary, curve, choice),
             "reward_curve": show.reward_curve(curve),
+            "length_curve": show.length_curve(curve),
             **show.settings(job, "base", "tuning"),
         },
+    )
+
+
+@partitioned_check(asset=rlvr_adapter)
+def reward_means_quality(rlvr_adapter: Adapter) -> dg.AssetCheckResult:
+    """The reward did not rise while the primary metric on held-out rows fell (reward hacking)."""
+    hacked = reward_hacking(rlvr_adapter.curve)
+    return dg.AssetCheckResult(
+        passed=not hacked, severity=dg.AssetCheckSeverity.WARN, description=hacked or rlvr_adapter.note
     )
 
 
@@ -147,6 +181,11 @@ def predict(
     return read_rows(prediction.output, Written)
 
 
+def delivered(sft: Adapter, rlvr: Adapter) -> Adapter:
+    """Of the student after SFT and that after RLVR the one that is delivered."""
+    return rlvr if rlvr.ships else sft
+
+
 def model_and_adapter(tuned: Adapter) -> tuple[Path, Path | None]:
     """The folders to load for a tuned student."""
     return (Path(tuned.base_model), tuned.weights) if tuned.is_lora else (tuned.weights, None)
@@ -162,14 +201,20 @@ def _losses(curve: Sequence[CurvePoint]) -> show.Metadata:
     }
 
 
-def _rewards(training: GrpoJob, curve: Sequence[CurvePoint]) -> show.Metadata:
+def _rewards(summary: GrpoSummary, curve: Sequence[CurvePoint], choice: Choice) -> show.Metadata:
     rewards = [point.reward for point in curve if point.reward is not None]
-    summary = GrpoSummary.model_validate_json((training.output / SUMMARY_FILE).read_text(encoding="utf-8"))
+    measured = [point.held_out for point in curve if point.held_out is not None]
     return {
         "first_reward": rewards[0],
         "final_reward": rewards[-1],
+        **({"held_out_before": measured[0], "held_out_after": measured[-1]} if measured else {}),
+        "held_out_rows": summary.held_out_rows,
+        "delivered": choice.ships,
+        "why": choice.reason,
+        "reward_hacking": reward_hacking(curve) or "no sign of it",
         "judgements": summary.judgements,
         "good_judgements": summary.good_judgements,
         "failed_judgements": summary.failed_judgements,
+        **({} if summary.agreement is None else {"agreement": round(summary.agreement, 4)}),
         "steps": summary.steps,
     }

@@ -64,7 +64,7 @@ class EvalReport:
     primary_metric: str
     verdict: str
     sentence: str
-    shipped: str
+    shipped: ModelRole
     notices: tuple[str, ...]
 
     def mean(self, role: ModelRole, metric: str | None = None) -> float | None:
@@ -74,9 +74,8 @@ class EvalReport:
 
     @property
     def tuned(self) -> float | None:
-        """The mean of the tuned student in the primary metric."""
-        rlvr = self.mean("rlvr")
-        return self.mean("sft") if rlvr is None else rlvr
+        """The mean of the student that is delivered, in the primary metric."""
+        return self.mean(self.shipped)
 
 
 def summarise(evaluation: Evaluation) -> list[ModelSummary]:

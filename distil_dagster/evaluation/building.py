@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,13 @@ from distil_dagster.config.pipeline import PipelineConfig, effective, non_defaul
 from distil_dagster.data.examples import Example
 from distil_dagster.errors import DataError
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation, summarise
+from distil_dagster.evaluation.charts import training_charts
 from distil_dagster.evaluation.data_statistics import SplitStatistics, split_statistics
 from distil_dagster.evaluation.judging import Judge
 from distil_dagster.evaluation.metrics import BINARY_METRICS
 from distil_dagster.evaluation.predictions import ModelPredictions, ModelRole
 from distil_dagster.evaluation.report import write_report
-from distil_dagster.evaluation.report_input import Chart, Curve, PhaseCounts, PhaseSpend, ReportInput, Setting
+from distil_dagster.evaluation.report_input import PhaseCounts, PhaseSpend, ReportInput, Setting
 from distil_dagster.evaluation.scoring import metrics_for, score_predictions
 from distil_dagster.evaluation.statistics import estimate
 from distil_dagster.evaluation.summary import evaluate
@@ -47,7 +48,7 @@ SIMULATED_NOTICE = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What the phases before evaluation did, for the report."""
+    """What the phases before evaluation did, for the report; `delivered` is the stage of the student that ships."""
 
     traces: Traces
     filtered: FilteredTraces
@@ -56,6 +57,8 @@ class Facts:
     synthetic: SyntheticDataset
     sft_curve: Sequence[CurvePoint]
     rlvr_curve: Sequence[CurvePoint]
+    delivered: ModelRole = "sft"
+    why_delivered: str = ""
 
 
 def evaluate_teacher(job: Job, seeds: SeedData, client: Client) -> TeacherEvaluation:
@@ -110,7 +113,7 @@ def write_evaluation(
 ) -> EvalReport:
     """Sum up all models and write the report into `folder`."""
     task, seed = job.task, job.config.base.random_seed or 0
-    evaluation = evaluate(models, task.metrics, task.primary_metric, task.kind, seed)
+    evaluation = evaluate(models, task.metrics, task.primary_metric, task.kind, delivered=facts.delivered, seed=seed)
     notices = (SIMULATED_NOTICE,) if _is_simulated(job.config) else ()
     report = ReportInput(
         title=job.name,
@@ -125,7 +128,8 @@ def write_evaluation(
         counts=_counts(facts),
         spend=_spend(client),
         settings=_settings(job.config),
-        charts=_charts(facts),
+        charts=training_charts(facts.sft_curve, facts.rlvr_curve),
+        delivered_reason=facts.why_delivered,
         notices=notices,
     )
     write_report(report, folder)
@@ -209,25 +213,3 @@ def _settings(config: PipelineConfig) -> tuple[Setting, ...]:
         for key, value in keys.items()
         if section != "data"
     )
-
-
-def _charts(facts: Facts) -> tuple[Chart, ...]:
-    loss = (loss_chart(facts.sft_curve),) if facts.sft_curve else ()
-    return (*loss, reward_chart(facts.rlvr_curve)) if facts.rlvr_curve else loss
-
-
-def loss_chart(curve: Sequence[CurvePoint]) -> Chart:
-    """Training and held-out loss over the steps."""
-    lines: Mapping[str, tuple[tuple[float, float], ...]] = {
-        "training": tuple((point.step, point.loss) for point in curve if point.loss is not None),
-        "held out": tuple((point.step, point.eval_loss) for point in curve if point.eval_loss is not None),
-    }
-    return Chart(
-        "Loss of SFT", "nats a token", tuple(Curve(label, points) for label, points in lines.items() if points)
-    )
-
-
-def reward_chart(curve: Sequence[CurvePoint]) -> Chart:
-    """The mean reward over the steps of reinforcement learning."""
-    points = tuple((point.step, point.reward) for point in curve if point.reward is not None)
-    return Chart("Reward of RLVR", "share judged good", (Curve("reward", points),))

@@ -30,6 +30,7 @@ def metrics_json(report: ReportInput, classification: Mapping[ModelRole, Classif
         "teacher_verdict": asdict(evaluation.teacher_verdict),
         "student_verdict": asdict(evaluation.student_verdict),
         "tuned": evaluation.tuned.model,
+        "tuned_reason": report.delivered_reason,
         "models": {role: _model(evaluation, model) for role, model in evaluation.models.items()},
         "comparisons": [
             {"first": first, "second": second, "metric": metric, **asdict(comparison)}

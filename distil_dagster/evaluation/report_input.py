@@ -64,7 +64,8 @@ class ReportInput:
     conversations the rows were made of, where several were made of one. `classes` makes it a classifier's report, with
     figures a class and a confusion matrix; `label_name` is what the labels of the splits are. `notices` stand at the
     top, for what a reader must know before the figures ("The teacher's answers in this run come from a simulator").
-    `created` is the date to show, as text.
+    `delivered_reason` says why the student of this stage is delivered, where there was a choice. `created` is the date
+    to show, as text.
     """
 
     title: str
@@ -80,4 +81,5 @@ class ReportInput:
     spend: tuple[PhaseSpend, ...] = ()
     settings: tuple[Setting, ...] = ()
     charts: tuple[Chart, ...] = ()
+    delivered_reason: str = ""
     notices: tuple[str, ...] = ()

@@ -34,6 +34,14 @@ def metrics_for(task: Task) -> Mapping[str, Metric]:
     return {**TEXT_METRICS, **tool_metrics(Toolbox(task.tools))} if task.tools else TEXT_METRICS
 
 
+def reference_check(task: Task) -> Metric | None:
+    """The primary metric where it compares with the reference alone; none where only a judge can tell right from wrong.
+
+    It is 1.0 or 0.0.
+    """
+    return None if task.primary_metric == JUDGE_METRIC else metrics_for(task)[task.primary_metric]
+
+
 def score_predictions(
     task: ReadsPredictions,
     rows: Sequence[Example],

@@ -48,11 +48,12 @@ class Evaluation:
     comparisons: Mapping[tuple[ModelRole, ModelRole], Mapping[str, Comparison]]
     teacher_verdict: TeacherVerdict
     student_verdict: StudentVerdict
+    delivered: ModelRole
 
     @property
     def tuned(self) -> ModelPredictions:
-        """The student that would be delivered: after RLVR where it ran, else after SFT."""
-        return self.models[_tuned_role(self.models)]
+        """The student that is delivered: after RLVR where that helped, else after SFT."""
+        return self.models[self.delivered]
 
 
 def evaluate(
@@ -60,22 +61,24 @@ def evaluate(
     metrics: Sequence[str],
     primary_metric: str,
     kind: TaskKind = "text",
+    *,
+    delivered: ModelRole = "sft",
     seed: int = 0,
 ) -> Evaluation:
     """Sum up the predictions of teacher, base and tuned student, and of the original model where there is one.
 
-    Metrics that no model was scored in are left out.
+    `delivered` is the tuned student that the verdict is about. Metrics that no model was scored in are left out.
 
     Raises:
         DataError: a needed model is missing, the models were not given the same rows, or a model has no known score in
             the primary metric.
     """
     by_role = {model.model: model for model in models}
-    _require_same_rows(by_role)
+    _require_same_rows(by_role, delivered)
     first_rows = [row for model in models for row in model.rows[:1]]
     scored = tuple(metric for metric in metrics if any(metric in row.scores for row in first_rows))
     estimates = {role: _estimates(model, scored, seed) for role, model in by_role.items()}
-    means = _primary_means(by_role, estimates, primary_metric)
+    means = _primary_means(by_role, estimates, primary_metric, delivered)
     return Evaluation(
         models=by_role,
         metrics=scored,
@@ -85,15 +88,12 @@ def evaluate(
         comparisons=_comparisons(by_role, scored, seed),
         teacher_verdict=teacher_verdict(means.teacher, primary_metric, kind),
         student_verdict=student_verdict(means, primary_metric, kind),
+        delivered=delivered,
     )
 
 
-def _tuned_role(models: Mapping[ModelRole, ModelPredictions]) -> ModelRole:
-    return "rlvr" if "rlvr" in models else "sft"
-
-
-def _require_same_rows(models: Mapping[ModelRole, ModelPredictions]) -> None:
-    missing = sorted({"teacher", "base", _tuned_role(models)} - set(models))
+def _require_same_rows(models: Mapping[ModelRole, ModelPredictions], delivered: ModelRole) -> None:
+    missing = sorted({"teacher", "base", delivered} - set(models))
     if missing:
         raise DataError(f"no predictions of {', '.join(missing)}: an evaluation needs teacher, base and tuned student")
     rows = {role: [row.id for row in model.rows] for role, model in models.items()}
@@ -133,7 +133,10 @@ def _share_rows(first: ModelPredictions, second: ModelPredictions, metric: str) 
 
 
 def _primary_means(
-    models: Mapping[ModelRole, ModelPredictions], estimates: Mapping[ModelRole, Mapping[str, Estimate]], metric: str
+    models: Mapping[ModelRole, ModelPredictions],
+    estimates: Mapping[ModelRole, Mapping[str, Estimate]],
+    metric: str,
+    delivered: ModelRole,
 ) -> MeanScores:
     unknown = sorted(role for role in models if metric not in estimates[role])
     if unknown:
@@ -142,7 +145,7 @@ def _primary_means(
             "evaluate again, or decide by another metric"
         )
     return MeanScores(
-        student=estimates[_tuned_role(models)][metric].mean,
+        student=estimates[delivered][metric].mean,
         teacher=estimates["teacher"][metric].mean,
         base=estimates["base"][metric].mean,
         original=estimates["original"][metric].mean if "original" in models else None,

@@ -40,52 +40,73 @@ log = logging.getLogger("distil_dagster")
 
 
 class GrpoSummary(Frozen):
-    """What a training came to; judgements and `seconds` since step `resumed_at`, judgements of the first process."""
+    """What a training came to; judgements and `seconds` since step `resumed_at`, judgements of the first process.
+
+    `agreement` is the share of verdicts that a check against the reference confirms, where there is such a check.
+    """
 
     rows: int
+    held_out_rows: int
     steps: int
     resumed_at: int
     trained_parameters: int
     judgements: int
     good_judgements: int
     failed_judgements: int
+    agreement: float | None
     seconds: float
 
 
 def train(job: GrpoJob, report: Report) -> GrpoSummary:
-    """Train with the judge that `job` names, asked through its routes and journal; see `reinforce`."""
+    """Train with the judges that `job` names, asked through its routes and journal; see `reinforce`."""
     from distil_dagster.llm.client import open_client
 
-    name = job.tuning.rlvr_llm_as_a_judge_model_name
     with open_client(job.config, job.journal) as client:
-        return reinforce(job, Judge(client, name, job.description, temperature=steady_temperature(name)), report)
+
+        def judge(model: str) -> Judge:
+            return Judge(client, model, job.description, temperature=steady_temperature(model))
+
+        rewarding, measuring = (
+            job.tuning.rlvr_llm_as_a_judge_model_name,
+            job.config.evaluation.llm_as_a_judge_model_name,
+        )
+        return reinforce(job, judge(rewarding), judge(measuring), report)
 
 
-def reinforce(job: GrpoJob, judge: Judge, report: Report) -> GrpoSummary:
+def reinforce(job: GrpoJob, rewarding: Judge, measuring: Judge, report: Report) -> GrpoSummary:
     """Train the student, from the last complete checkpoint of the same job if there is one, and write `job.output`.
+
+    `rewarding` judges what is written in training; `measuring` what is written to held-out rows, where a judge decides.
 
     Raises:
         TrainingError: rows, student or machine do not fit, or more than half of the judgements failed.
-        ProviderError, BudgetError: the judge cannot be asked any more; the checkpoints stay.
+        ProviderError, BudgetError: a judge cannot be asked any more; the checkpoints stay.
     """
-    chat = load_chat_format(job.model)
-    rows = read_rows(job.rows, RewardRow)
+    chat, task = load_chat_format(job.model), _task(job)
+    rows, held_out = read_rows(job.rows, RewardRow), read_rows(job.held_out, RewardRow)
     model = load_tuned(job.model, job.adapter, job.tuning)
     stops = stop_ids(model, chat)
     model.generation_config.eos_token_id = sorted(stops)
-    reward = JudgeReward(judge, _task(job), rows, _reader(chat, stops))
+    reward = JudgeReward(rewarding, task, rows, _reader(chat, stops))
     checkpoints = own_checkpoints(job)
     trainer = _trainer(job, checkpoints, model, chat, rows, reward, report)
+    if held_out:
+        from distil_dagster.training.held_out import HeldOutRows, HeldOutWatch
+
+        measured = HeldOutRows(held_out, chat, task, measuring, job.max_new_tokens)
+        trainer.add_callback(HeldOutWatch(measured, trainer.accelerator, report))
     started = time.monotonic()
     resumed_at = _train_on_signal(trainer, checkpoints, reward)
     summary = GrpoSummary(
         rows=len(rows),
+        held_out_rows=len(held_out),
         steps=trainer.state.global_step,
         resumed_at=resumed_at,
         trained_parameters=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         judgements=reward.asked,
         good_judgements=reward.good,
         failed_judgements=reward.failed,
+        agreement=reward.agreement,
         seconds=round(time.monotonic() - started, 1),
     )
     if trainer.is_world_process_zero():

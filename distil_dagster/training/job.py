@@ -37,7 +37,8 @@ class GrpoJob(Frozen):
 
     `model` with `adapter` is the tuned student; without LoRA it is `model` alone. The judge, its routes and the task
     are those of `config`, which names secrets and never holds them; its answers go to the journal in the folder
-    `journal`. `rows` are `RewardRow`s. `output` and `checkpoints` are as in `SftJob`, without a mask audit.
+    `journal`. `rows` to train on and `held_out` rows to measure on are `RewardRow`s. `output` and `checkpoints` are as
+    in `SftJob`, without a mask audit.
     """
 
     kind: Literal["grpo"] = "grpo"
@@ -48,6 +49,7 @@ class GrpoJob(Frozen):
     journal: Path
     seed: int
     rows: Path
+    held_out: Path
     max_new_tokens: int = Field(default=256, ge=1)
     output: Path
     checkpoints: Path

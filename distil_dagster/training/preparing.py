@@ -9,8 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from distil_dagster.data.examples import Example, content_id
 from distil_dagster.data.messages import Message
@@ -22,12 +21,12 @@ from distil_dagster.training.rows import ChatRow, RewardRow, write_rows
 from distil_dagster.training.sft import SUMMARY_FILE
 from distil_dagster.training.weights import Weights
 
-Item = TypeVar("Item")
-
 _BYTES_A_TOKEN = 2
 _SPARE_TOKENS = 16
 # Around a call, some families write a tag and others one at each end of every argument.
 _SPARE_TOKENS_OF_A_CALL = 64
+# RLVR answers them several times, and where a judge decides each answer is paid for.
+_MOST_MEASURED = 200
 
 
 def student_shots(job: Job, train: Sequence[Example]) -> list[Example]:
@@ -41,8 +40,11 @@ def prepare_sft(
     """Write the rows of a training into a folder below `work`, the turns of some examples split off for evaluation."""
     tuning = job.config.tuning
     seed = job.config.base.random_seed
-    parts = split_examples(rows_by_example(job.task, examples, shots), tuning.train_eval_split, seed)
-    train, held_out = ([row for rows in part for row in rows] for part in parts)
+    apart = _held_out_positions(job, examples)
+    train: list[ChatRow] = []
+    held_out: list[ChatRow] = []
+    for at, rows in enumerate(rows_by_example(job.task, examples, shots)):
+        (held_out if at in apart else train).extend(rows)
     named = content_id(
         [row.model_dump() for row in (*train, *held_out)], tuning.model_dump(), seed, str(weights.folder)
     )
@@ -60,34 +62,38 @@ def prepare_sft(
     )
 
 
+def held_out_examples(job: Job, examples: Sequence[Example]) -> list[Example]:
+    """Of the examples of SFT those that it holds back, and so no training sees; the first 200 where there are more."""
+    apart = _held_out_positions(job, examples)
+    return [example for at, example in enumerate(examples) if at in apart][:_MOST_MEASURED]
+
+
 def prepare_rlvr(
     job: Job,
     examples: Sequence[Example],
-    model: Path,
-    adapter: Path | None,
+    held_out: Sequence[Example],
+    tuned: tuple[Path, Path | None],
     journal: Path,
     work: Path,
     shots: Sequence[Example] = (),
 ) -> GrpoJob:
     """Write the rows of a reinforcement learning of a tuned student into a folder below `work`.
 
+    `held_out` are examples that no training sees, to measure it on. `tuned` are the folders of model and adapter.
     `journal` is the folder of the journal of answers; the judge's go there too.
     """
-    config, tokens = job.config, answer_tokens(examples)
-    turns = [turn for example in examples for turn in job.task.turns(example)]
-    rows = [
-        RewardRow(
-            **row.model_dump(), question=job.task.question_text(turn), reference=turn.answer, context=turn.context
-        )
-        for row, turn in zip(chat_rows(job.task, turns, shots), turns, strict=True)
-    ]
+    config, tokens = job.config, answer_tokens([*examples, *held_out])
+    rows, measured = reward_rows(job.task, examples, shots), reward_rows(job.task, held_out, shots)
+    model, adapter = tuned
     named = content_id(
-        [row.model_dump() for row in rows],
+        [[row.model_dump() for row in part] for part in (rows, measured)],
         [config.tuning.model_dump(), config.base.random_seed, job.description.model_dump(), tokens],
+        config.evaluation.llm_as_a_judge_model_name,
         [_identity(model), adapter and _identity(adapter)],
     )
     folder = work / named
     write_rows(folder / "rows.jsonl", rows)
+    write_rows(folder / "held_out.jsonl", measured)
     return GrpoJob(
         model=model,
         adapter=adapter,
@@ -96,6 +102,7 @@ def prepare_rlvr(
         journal=journal,
         seed=_some_seed(config.base.random_seed),
         rows=folder / "rows.jsonl",
+        held_out=folder / "held_out.jsonl",
         max_new_tokens=tokens,
         output=folder / "output",
         checkpoints=folder / "checkpoints",
@@ -152,26 +159,38 @@ def rows_by_example(task: Task, examples: Sequence[Example], shots: Sequence[Exa
     ]
 
 
-def split_for_rlvr(examples: Sequence[Example], share: float, seed: int | None) -> tuple[list[Example], list[Example]]:
-    """Examples for SFT and for RLVR, each in their order; none is in both.
+def reward_rows(task: Task, examples: Sequence[Example], shots: Sequence[Example] = ()) -> list[RewardRow]:
+    """One row for each turn that is to be learned, with what a judge of the answer to it needs."""
+    turns = [turn for example in examples for turn in task.turns(example)]
+    return [
+        RewardRow(**row.model_dump(), question=task.question_text(turn), reference=turn.answer, context=turn.context)
+        for row, turn in zip(chat_rows(task, turns, shots), turns, strict=True)
+    ]
 
-    Two assets split the same examples, at different times: the split is drawn from the content, so that they agree even
-    where the seed is null.
-    """
-    drawn = sorted(range(len(examples)), key=lambda at: content_id(seed, examples[at].id))
-    kept = set(drawn[: round(len(examples) * share)])
+
+def split_for_rlvr(examples: Sequence[Example], share: float, seed: int | None) -> tuple[list[Example], list[Example]]:
+    """Examples for SFT and for RLVR, each in their order; none is in both."""
+    kept = _drawn(examples, round(len(examples) * share), seed)
     parts: tuple[list[Example], list[Example]] = ([], [])
     for at, example in enumerate(examples):
         parts[at in kept].append(example)
     return parts
 
 
-def split_examples(items: Sequence[Item], share: float, seed: int | None) -> tuple[list[Item], list[Item]]:
-    """Examples for training and for evaluation during training; at least one of each where there are two."""
-    order = list(items)
-    Random(seed).shuffle(order)
-    held_out = min(max(1, round(len(order) * share)), len(order) - 1)
-    return order[held_out:], order[:held_out]
+def _held_out_positions(job: Job, examples: Sequence[Example]) -> frozenset[int]:
+    """Which examples SFT does not train on; at least one, and at least one is left, where there are two."""
+    count = min(max(1, round(len(examples) * job.config.tuning.train_eval_split)), len(examples) - 1)
+    return _drawn(examples, count, job.config.base.random_seed)
+
+
+def _drawn(examples: Sequence[Example], count: int, seed: int | None) -> frozenset[int]:
+    """The positions of `count` examples.
+
+    Several assets split the same examples, at different times: they are drawn from the content, so that all agree even
+    where the seed is null.
+    """
+    order = sorted(range(len(examples)), key=lambda at: content_id(seed, examples[at].id))
+    return frozenset(order[: max(0, count)])
 
 
 def _row(task: Task, row_id: str, example: Example, shown: Sequence[dict[str, Any]]) -> ChatRow:

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
 
-from distil_dagster.assets.training import Adapter
+from distil_dagster.assets.delivery import ModelBundle
+from distil_dagster.assets.training import Adapter, delivered
 from distil_dagster.evaluation.artefacts import EvalReport
 
 SETTINGS = {
@@ -58,11 +60,61 @@ def test_the_judges_rewards_change_the_adapter_of_sft(reinforced):
     assert (sft.stage, rlvr.stage) == ("sft", "rlvr")
     shown = metadata(result, "rlvr_adapter")
     # Two prompts a step, eight completions each.
-    assert shown["steps"] == len(rlvr.curve) == shown["examples"] // 2 * 4
+    rewards = [point.reward for point in rlvr.curve if point.reward is not None]
+    assert shown["steps"] == len(rewards) == shown["examples"] // 2 * 4
     assert (shown["judgements"], shown["failed_judgements"]) == (16 * shown["steps"], 0)
-    assert shown["final_reward"] == rlvr.curve[-1].reward
+    assert shown["final_reward"] == rewards[-1]
     assert 0 < shown["good_judgements"] < shown["judgements"]
+    # The simulated judge makes no mistakes.
+    assert shown["agreement"] == 1.0
     assert shown["reward_curve"].startswith("![reward](data:image/png;base64,")
+    assert shown["length_curve"].startswith("![length](data:image/png;base64,")
+
+
+def test_it_is_measured_on_what_sft_held_back(reinforced):
+    project, result = reinforced
+    held_back = questions_in(project, "sft_adapter", "eval.jsonl")
+    assert held_back == questions_in(project, "rlvr_adapter", "held_out.jsonl")
+    assert not set(held_back) & set(questions_in(project, "rlvr_adapter", "rows.jsonl"))
+    assert metadata(result, "rlvr_adapter")["held_out_rows"] == len(held_back)
+    (check,) = [
+        event.event_specific_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+        and event.event_specific_data.check_name == "reward_means_quality"
+    ]
+    assert check.passed
+
+
+def test_the_better_student_on_held_out_rows_is_delivered_and_the_report_says_why(reinforced):
+    project, result = reinforced
+    rlvr = project.store.load("rlvr_adapter", project.partition, Adapter)
+    measured = [point.held_out for point in rlvr.curve if point.held_out is not None]
+    better = "rlvr" if measured[-1] > measured[0] else "sft"
+    assert rlvr.ships == (better == "rlvr")
+    report = project.store.load("eval_report", project.partition, EvalReport)
+    assert report.shipped == metadata(result, "eval_report")["delivered"] == better
+    assert report.tuned == report.mean(better)
+    text = (report.report / "report.md").read_text()
+    assert f"({better.upper()}) is delivered." in text
+    assert "rows that no training saw was" in text
+
+
+@pytest.mark.parametrize("helped", [True, False])
+def test_the_bundle_holds_the_student_that_is_delivered(reinforced, helped):
+    project, _ = reinforced
+    sft, rlvr = (project.store.load(name, project.partition, Adapter) for name in ("sft_adapter", "rlvr_adapter"))
+    assert delivered(sft, replace(rlvr, ships=helped)).stage == ("rlvr" if helped else "sft")
+    project.store.save("rlvr_adapter", project.partition, replace(rlvr, ships=helped))
+    assert project.run(typed=SETTINGS, assets=["model_bundle"]).success
+    bundle = project.store.load("model_bundle", project.partition, ModelBundle)
+    assert bundle.same_answers
+    taken, shipped = bundle.bundle / "model-adapters", rlvr if helped else sft
+    assert equal_files(taken / "adapter_model.safetensors", shipped.weights / "adapter_model.safetensors")
+
+
+def equal_files(one, other) -> bool:
+    return one.read_bytes() == other.read_bytes()
 
 
 def test_the_report_shows_the_reward_and_scores_the_student_before_and_after(reinforced):
@@ -71,7 +123,8 @@ def test_the_report_shows_the_reward_and_scores_the_student_before_and_after(rei
     assert [row.role for row in report.summary] == ["original", "teacher", "base", "sft", "rlvr"]
     html = (report.report / "report.html").read_text()
     assert "Loss of SFT" in html
-    assert "Reward of RLVR" in html
+    assert "Reward of RLVR, and what it is worth" in html
+    assert "Length of completions in RLVR" in html
 
 
 def test_what_was_reinforced_before_is_taken_again(reinforced):

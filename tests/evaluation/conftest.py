@@ -88,7 +88,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         ]
         if rlvr:
             models.append(model_of("rlvr", made_up_texts(answers, tuned + 0.02, 0.2, 5), answers))
-        return evaluate(models, METRICS, primary)
+        return evaluate(models, METRICS, primary, delivered="rlvr" if rlvr else "sft")
 
     return make
 
@@ -132,5 +132,6 @@ def full_report(make_evaluation: Callable[..., Evaluation]) -> ReportInput:
             ),
             Chart("Reward while training (RLVR)", "reward", (Curve("reward", ((1, 0.44), (10, 0.61), (20, 0.72))),)),
         ),
+        delivered_reason="Accuracy on 40 rows that no training saw was 0.900 before RLVR and 0.925 after it",
         notices=("The teacher's answers in this run come from a simulator.",),
     )

@@ -43,11 +43,13 @@ def test_means_intervals_and_verdicts_come_from_the_predictions(answering: Answe
     assert evaluation.comparisons["sft", "base"]["rouge_l"].test == "paired_bootstrap"
 
 
-def test_the_student_after_rlvr_is_the_one_to_deliver_where_it_ran(answering: Answering) -> None:
+def test_the_verdict_is_about_the_student_that_is_delivered(answering: Answering) -> None:
     models = [answering("teacher", 9), answering("base", 1), answering("sft", 5), answering("rlvr", 9)]
-    assert evaluate(models, METRICS, "accuracy").tuned.model == "rlvr"
-    assert evaluate(models, METRICS, "accuracy").student_verdict.means.student == 0.9
-    assert evaluate(models[:3], METRICS, "accuracy").tuned.model == "sft"
+    for stage, mean in (("sft", 0.5), ("rlvr", 0.9)):
+        evaluation = evaluate(models, METRICS, "accuracy", delivered=stage)
+        assert (evaluation.tuned.model, evaluation.student_verdict.means.student) == (stage, mean)
+    with pytest.raises(DataError, match="no predictions of rlvr"):
+        evaluate(models[:3], METRICS, "accuracy", delivered="rlvr")
 
 
 def test_without_logged_answers_nothing_is_compared_to_the_original_model(answering: Answering) -> None:

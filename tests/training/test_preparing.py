@@ -13,11 +13,11 @@ from distil_dagster.job import Job
 from distil_dagster.training.preparing import (
     answer_tokens,
     chat_rows,
+    held_out_examples,
     prepare_prediction,
     prepare_rlvr,
     prepare_sft,
     rows_by_example,
-    split_examples,
     split_for_rlvr,
     student_shots,
 )
@@ -56,12 +56,38 @@ def test_the_share_for_evaluation_is_split_off(opened, tmp_path):
     assert {row.id for row in train} | {row.id for row in held_out} == {str(number) for number in range(1, 11)}
 
 
-@given(st.integers(2, 60), st.floats(0.001, 0.999), st.integers())
-def test_both_parts_of_a_split_have_an_example_and_none_is_in_both(count, share, seed):
-    train, held_out = split_examples(range(count), share, seed)
-    assert train
-    assert held_out
-    assert sorted((*train, *held_out)) == list(range(count))
+@pytest.mark.parametrize("seed", [5, None])
+@pytest.mark.parametrize(("count", "share", "apart"), [(2, 0.001, 1), (2, 0.999, 1), (10, 0.5, 5), (10, 0.999, 9)])
+def test_both_parts_of_a_split_have_an_example_and_none_is_in_both(opened, tmp_path, count, share, apart, seed):
+    base = opened.config.base.model_copy(update={"random_seed": seed})
+    opened = replace(opened, config=opened.config.model_copy(update={"base": base}))
+    job = prepare_sft(
+        with_tuning(opened, train_eval_split=share), EXAMPLES[:count], Weights(tmp_path, "here"), tmp_path
+    )
+    train, held_out = ({row.id for row in read_rows(path, ChatRow)} for path in (job.train_rows, job.eval_rows))
+    assert (len(train), len(held_out)) == (count - apart, apart)
+    assert not train & held_out
+
+
+@pytest.mark.parametrize("seed", [5, None])
+def test_rlvr_is_measured_on_what_sft_held_back(opened, tmp_path, seed):
+    base = opened.config.base.model_copy(update={"random_seed": seed})
+    opened = replace(opened, config=opened.config.model_copy(update={"base": base}))
+    sft = prepare_sft(opened, EXAMPLES, Weights(tmp_path, "here"), tmp_path / "sft")
+    held_out = held_out_examples(opened, EXAMPLES)
+    assert [row.prompt[-1]["content"] for row in read_rows(sft.eval_rows, ChatRow)] == [
+        row.question for row in held_out
+    ]
+    student = tmp_path / "student"
+    student.mkdir()
+    rlvr = prepare_rlvr(opened, [example("another", "bills")], held_out, (student, None), tmp_path, tmp_path / "rlvr")
+    assert [row.question for row in read_rows(rlvr.held_out, RewardRow)] == [row.question for row in held_out]
+    assert [row.question for row in read_rows(rlvr.rows, RewardRow)] == ["another"]
+
+
+def test_of_very_many_held_out_rows_a_part_is_measured(opened):
+    examples = [example(f"question {number}", "bills") for number in range(1200)]
+    assert len(held_out_examples(with_tuning(opened, train_eval_split=0.5), examples)) == 200
 
 
 def test_equal_work_has_one_folder_and_any_change_another(opened, tmp_path):
@@ -151,12 +177,13 @@ def test_another_seed_gives_rlvr_other_examples():
 def test_a_row_of_rlvr_holds_what_the_judge_needs(opened, tmp_path):
     student = tmp_path / "student"
     student.mkdir()
-    job = prepare_rlvr(opened, EXAMPLES, student, None, tmp_path / "journal", tmp_path / "work")
+    job = prepare_rlvr(opened, EXAMPLES, EXAMPLES[:1], (student, None), tmp_path / "journal", tmp_path / "work")
     first = read_rows(job.rows, RewardRow)[0]
     assert (first.question, first.reference, first.context) == ("question 0", "bills", None)
     assert [message["role"] for message in first.prompt] == ["system", "user"]
     assert (job.config, job.description, job.seed) == (opened.config, opened.description, 5)
     assert job.max_new_tokens == answer_tokens(EXAMPLES)
+    assert [row.question for row in read_rows(job.held_out, RewardRow)] == ["question 0"]
 
 
 def test_another_adapter_or_other_judging_instructions_are_another_reinforcement(opened, tmp_path):
@@ -166,7 +193,7 @@ def test_another_adapter_or_other_judging_instructions_are_another_reinforcement
         (folder / "adapter_config.json").write_text("{}")
 
     def output(of: Job) -> Path:
-        return prepare_rlvr(of, EXAMPLES, student, adapter, tmp_path, tmp_path / "work").output
+        return prepare_rlvr(of, EXAMPLES, [], (student, adapter), tmp_path, tmp_path / "work").output
 
     first = output(opened)
     assert output(opened) == first
@@ -221,7 +248,7 @@ def test_no_conversation_is_cut_between_training_and_its_evaluation(boats, boat_
 def test_a_row_of_rlvr_is_one_call_with_the_conversation_before_it(boats, boat_hire, tmp_path):
     student = tmp_path / "student"
     student.mkdir()
-    job = prepare_rlvr(boats, [boat_hire(2)], student, None, tmp_path, tmp_path / "work")
+    job = prepare_rlvr(boats, [boat_hire(2)], [boat_hire(3)], (student, None), tmp_path, tmp_path / "work")
     first, second = read_rows(job.rows, RewardRow)
     assert first.reference == '{"name": "find_boat", "parameters": {"seats": 2}}'
     assert "We are 2 and want to row." in second.question
@@ -240,7 +267,7 @@ def test_the_examples_stand_before_the_question_in_every_row(opened, tmp_path):
     (tmp_path / "model").mkdir()
     shots = [example("my invoice", "bills"), example("my courier", "parcels")]
     sft = prepare_sft(opened, EXAMPLES, Weights(tmp_path, "here"), tmp_path / "sft", shots)
-    rlvr = prepare_rlvr(opened, EXAMPLES, tmp_path / "model", None, tmp_path, tmp_path / "rlvr", shots)
+    rlvr = prepare_rlvr(opened, EXAMPLES, [], (tmp_path / "model", None), tmp_path, tmp_path / "rlvr", shots)
     asked = prepare_prediction(opened, EXAMPLES, tmp_path / "model", None, tmp_path / "asked", shots)
     rows = [*read_rows(sft.train_rows, ChatRow), *read_rows(rlvr.rows, RewardRow), *read_rows(asked.rows, ChatRow)]
     shown = [{"role": "user", "content": "my invoice"}, {"role": "assistant", "content": "bills"}]

@@ -1,8 +1,9 @@
 import pytest
 
 from distil_dagster.errors import TrainingError
-from distil_dagster.evaluation.judging import Judge, JudgeCase
+from distil_dagster.evaluation.judging import Judge, JudgeCase, Judged
 from distil_dagster.llm.requests import Failed
+from distil_dagster.tasks.question_answering import QuestionAnswering
 from distil_dagster.training.rewards import PHASE, JudgeReward
 from distil_dagster.training.rows import RewardRow
 
@@ -18,12 +19,28 @@ def row(number: int, reference: str = "bills") -> RewardRow:
 
 @pytest.fixture
 def reward(scripted, job, task):
-    def build(script) -> JudgeReward:
+    def build(script, task=task) -> JudgeReward:
         return JudgeReward(
             Judge(scripted(script), "a-judge", job), task, [row(n) for n in (1, 2)], lambda ids: TEXTS[ids[0]]
         )
 
     return build
+
+
+@pytest.fixture
+def free_text(job) -> QuestionAnswering:
+    """A task whose answers only a judge can tell right from wrong."""
+    return QuestionAnswering(job.model_copy(update={"input_description": "A letter."}))
+
+
+def by_prediction(verdicts: dict):
+    """A judge that has a verdict on some predictions and fails on the others."""
+
+    def answer(request):
+        prediction = request.messages[0]["content"].split("<prediction>\n")[1].split("\n")[0]
+        return verdicts.get(prediction, FAILED)
+
+    return answer
 
 
 def verdict(good: bool) -> dict:
@@ -38,7 +55,7 @@ def test_the_judge_sees_question_reference_and_what_the_task_reads_in_the_comple
 
         def judge(self, cases, phase):
             seen.append((phase, cases))
-            return []
+            return [Judged(True, "so")] * len(cases)
 
     asked = reward(lambda request: verdict(True))
     asked._judge = Noting()
@@ -48,17 +65,39 @@ def test_the_judge_sees_question_reference_and_what_the_task_reads_in_the_comple
     ]
 
 
-def test_good_is_one_bad_is_zero_and_no_judgement_is_neither(reward):
-    script = {"bills": verdict(True), "parcels": verdict(False)}
-
-    def answer(request):
-        text = request.messages[0]["content"]
-        prediction = text.split("<prediction>\n")[1].split("\n")[0]
-        return script.get(prediction, FAILED)
-
-    asked = reward(answer)
+def test_good_is_one_bad_is_zero_and_no_judgement_is_neither(reward, free_text):
+    asked = reward(by_prediction({"'Bills'.": verdict(True), "parcels": verdict(False)}), free_text)
     assert asked(completion_ids=[[1], [2], [3]], row_id=["1", "1", "2"]) == [1.0, 0.0, None]
-    assert (asked.asked, asked.good, asked.failed) == (3, 1, 1)
+    assert (asked.asked, asked.good, asked.failed, asked.agreement) == (3, 1, 1, None)
+
+
+def test_where_the_task_can_be_checked_half_of_the_reward_is_the_check(reward):
+    asked = reward(by_prediction({"bills": verdict(True), "parcels": verdict(True)}))
+    assert asked(completion_ids=[[1], [2], [3]], row_id=["1", "1", "2"]) == [1.0, 0.5, None]
+    assert asked.agreement == 0.5
+    strict = reward(by_prediction({"bills": verdict(False), "parcels": verdict(False)}))
+    assert strict(completion_ids=[[1], [2]], row_id=["1", "1"]) == [0.5, 0.0]
+
+
+def test_how_often_judge_and_check_agree_is_logged_for_what_could_be_judged(reward, free_text):
+    logged = []
+    verdicts = by_prediction({"bills": verdict(True), "parcels": verdict(True)})
+    ids = {"completion_ids": [[1], [1], [2], [3]], "row_id": ["1", "2", "1", "2"]}
+    reward(verdicts)(**ids, log_metric=lambda *entry: logged.append(entry))
+    assert logged == [("agreement", 2 / 3)]
+    reward(verdicts, free_text)(**ids, log_metric=lambda *entry: logged.append(entry))
+    reward(lambda request: FAILED)(**ids, log_metric=lambda *entry: logged.append(entry))
+    assert len(logged) == 1
+
+
+def test_calls_of_tools_are_checked_as_the_evaluation_compares_them(scripted, boat_job, boat_task):
+    hire = '{"name": "find_boat", "parameters": {"seats": 3}}'
+    written = {1: '<tool_call>\n{"name": "find_boat", "arguments": {"seats": 3}}\n</tool_call>', 2: "No boats."}
+    task = boat_task
+    judge = Judge(scripted(lambda request: verdict(True)), "a-judge", boat_job)
+    asked = JudgeReward(judge, task, [row(1, hire)], lambda ids: written[ids[0]])
+    rewards = asked(completion_ids=[[1], [2]], row_id=["1", "1"])
+    assert rewards == ([1.0, 1.0] if task.primary_metric == "llm_as_a_judge" else [1.0, 0.5])
 
 
 def test_a_few_failures_in_the_beginning_are_borne_and_many_stop_the_training(reward):
