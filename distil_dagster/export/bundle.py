@@ -11,8 +11,10 @@ from typing import Any
 
 from distil_dagster.data.store import whole_folder
 from distil_dagster.errors import TrainingError
+from distil_dagster.export.answer_template import answer_template
 from distil_dagster.export.model_card import CardFacts, model_card
 from distil_dagster.export.modelfile import modelfile
+from distil_dagster.training.formatting import load_chat_format
 
 MODEL = "model"
 ADAPTER = "model-adapters"
@@ -44,12 +46,13 @@ def write_bundle(folder: Path, merged: Path, adapter: Path | None, serving: Serv
     that calls tools has no Modelfile: Ollama parses calls by its own templates, which cannot be made of the model's.
 
     Raises:
-        TrainingError: the merged model is not there.
+        TrainingError: the merged model is not there, or lacks its tokenizer or its settings for generation.
     """
     if not (merged / "config.json").is_file():
         raise TrainingError(f"{merged}: no merged model to bundle")
     with whole_folder(folder) as aside:
         shutil.copytree(merged, aside / MODEL)
+        _say_how_answers_are_read(aside / MODEL, card.tool_parser)
         if adapter is not None:
             shutil.copytree(adapter, aside / ADAPTER)
         if not serving.tools:
@@ -57,22 +60,43 @@ def write_bundle(folder: Path, merged: Path, adapter: Path | None, serving: Serv
                 aside / MODELFILE,
                 modelfile(aside / MODEL, serving.system_prompt, serving.shots, serving.max_new_tokens),
             )
-        _write(aside / PROMPT, json.dumps(_prompt(serving), ensure_ascii=False, indent=2) + "\n")
+        _write(aside / PROMPT, json.dumps(_prompt(serving, card.tool_parser), ensure_ascii=False, indent=2) + "\n")
         _write(aside / CLIENT, files(__package__).joinpath("client", CLIENT).read_text("utf-8"))
         _write(
             aside / "README.md",
-            model_card(serving.name, card, has_adapter=adapter is not None, has_shots=bool(serving.shots)),
+            model_card(
+                serving.name,
+                card,
+                has_adapter=adapter is not None,
+                has_shots=bool(serving.shots),
+                asks_with_context=serving.question_with_context is not None,
+            ),
         )
     return folder
 
 
-def _prompt(serving: Serving) -> dict[str, Any]:
+def _say_how_answers_are_read(model: Path, tool_parser: str | None) -> None:
+    from transformers import GenerationConfig
+
+    try:
+        settings = GenerationConfig.from_pretrained(model)
+    except OSError as error:
+        raise TrainingError(f"{model}: no settings for generation that can be read: {error}") from None
+    stops = load_chat_format(model).tokenizer.convert_ids_to_tokens(settings.eos_token_id)
+    path = model / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["response_template"] = answer_template(tool_parser, stops)
+    _write(path, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+
+
+def _prompt(serving: Serving, tool_parser: str | None) -> dict[str, Any]:
     return {
         "model": serving.name,
         "system_prompt": serving.system_prompt,
         "question_with_context": serving.question_with_context,
         "shots": list(serving.shots),
         "tools": list(serving.tools),
+        "tool_call_parser": tool_parser,
         "max_tokens": serving.max_new_tokens,
     }
 

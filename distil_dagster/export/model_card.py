@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TEMPLATES = Path(__file__).parent / "templates"
+# Those of the students' licences that the Hub knows; it refuses a card with another name in that place.
+_HUB_LICENCES = ("apache-2.0", "gemma", "llama3.1", "llama3.2")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class CardFacts:
     notice: str = ""
 
 
-def model_card(name: str, facts: CardFacts, *, has_adapter: bool, has_shots: bool = False) -> str:
+def model_card(
+    name: str, facts: CardFacts, *, has_adapter: bool, has_shots: bool = False, asks_with_context: bool = False
+) -> str:
     """The card's Markdown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -41,4 +45,11 @@ def model_card(name: str, facts: CardFacts, *, has_adapter: bool, has_shots: boo
         autoescape=False,  # noqa: S701 - Markdown
     )
     template = environment.get_template("README.md.j2")
-    return template.render(name=name, facts=facts, has_adapter=has_adapter, has_shots=has_shots)
+    return template.render(
+        name=name,
+        facts=facts,
+        has_adapter=has_adapter,
+        has_shots=has_shots,
+        asks_with_context=asks_with_context,
+        hub_licences=_HUB_LICENCES,
+    )

@@ -41,6 +41,8 @@ def modelfile(model: Path, system_prompt: str, shots: Sequence[Mapping[str, Any]
             f'TEMPLATE """{template}"""',
             f'SYSTEM """{_quoted(system_prompt)}"""',
             "PARAMETER temperature 0",
+            # By default Ollama makes words less likely that were there before, in the prompt too.
+            "PARAMETER repeat_penalty 1",
             f"PARAMETER num_predict {max_new_tokens}",
             f"PARAMETER num_ctx {min(chat.max_length, _CONTEXT)}",
             f'PARAMETER stop "{chat.end_of_turn}"',

@@ -15,7 +15,7 @@ CHATML = (
 def write_model(folder: Path, template: str, begin: str | None) -> Path:
     """A folder with a byte-level tokenizer and no weights to speak of; `begin` starts every text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from transformers import GenerationConfig, PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     specials = ["<|im_start|>", "<|im_end|>", "<s>"]
@@ -35,6 +35,7 @@ def write_model(folder: Path, template: str, begin: str | None) -> Path:
         model_max_length=2048,
         chat_template=template,
     ).save_pretrained(folder)
+    GenerationConfig(do_sample=False, eos_token_id=[specials.index("<|im_end|>")]).save_pretrained(folder)
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder

@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 
 from distil_dagster.errors import TrainingError
+from distil_dagster.export.answer_template import answer_template
 from distil_dagster.export.bundle import write_bundle
+from distil_dagster.training.formatting import load_chat_format
 
 
 @pytest.fixture
@@ -77,3 +79,27 @@ def test_a_model_for_tools_comes_with_its_tools_and_without_a_modelfile(tmp_path
     bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, tools=(tool,)), facts)
     assert json.loads((bundle / "prompt.json").read_text())["tools"] == [tool]
     assert not (bundle / "Modelfile").exists()
+
+
+def test_the_server_is_told_how_to_read_the_answers(tmp_path, merged, serving, facts):
+    tools = ({"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}},)
+    card = replace(facts, tool_parser="hermes")
+    bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, tools=tools), card)
+    template = load_chat_format(bundle / "model").tokenizer.response_template
+    assert template == answer_template("hermes", ["<|im_end|>"])
+    assert json.loads((bundle / "prompt.json").read_text())["tool_call_parser"] == "hermes"
+
+
+def test_nothing_else_of_the_tokenizer_is_changed(tmp_path, merged, serving, facts):
+    bundle = write_bundle(tmp_path / "bundle", merged, None, serving, facts)
+    before, after = (json.loads((model / "tokenizer_config.json").read_text()) for model in (merged, bundle / "model"))
+    assert after.pop("response_template")
+    assert after == before
+    assert (bundle / "model" / "tokenizer.json").read_text() == (merged / "tokenizer.json").read_text()
+    assert (bundle / "model" / "chat_template.jinja").read_text() == (merged / "chat_template.jinja").read_text()
+
+
+def test_a_model_without_its_settings_for_generation_is_not_bundled(tmp_path, merged, serving, facts):
+    (merged / "generation_config.json").unlink()
+    with pytest.raises(TrainingError, match="settings for generation"):
+        write_bundle(tmp_path / "bundle", merged, None, serving, facts)

@@ -83,6 +83,56 @@ def test_a_call_of_a_tool_is_printed_as_json(tmp_path, merged, serving, facts, s
     assert server.asked[0]["tools"] == [tool]
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        (
+            "<|tool_call_start|>[lock(door='front', times=2, now=True)]<|tool_call_end|>",
+            {"name": "lock", "parameters": {"door": "front", "times": 2, "now": True}},
+        ),
+        (
+            'On it. <|tool_call_start|>[home.lock(doors=["a", {"b": null}])]<|tool_call_end|>',
+            {"name": "home.lock", "parameters": {"doors": ["a", {"b": None}]}},
+        ),
+        (
+            "<|tool_call_start|>[lock(a=true), lock()]<|tool_call_end|>",
+            [{"name": "lock", "parameters": {"a": True}}, {"name": "lock", "parameters": {}}],
+        ),
+    ],
+)
+def test_a_call_in_lfm2s_syntax_is_read_out_of_the_text(tmp_path, merged, serving, facts, server, text, printed):
+    card = replace(facts, tool_parser="lfm2")
+    bundle = write_bundle(tmp_path / "bundle", merged, None, replace(serving, tools=(LOCK,)), card)
+    server.says = {"content": text}
+    assert json.loads(ask(bundle, server, "--question", "lock it").stdout) == printed
+
+
+@pytest.mark.parametrize(
+    ("parser", "text"),
+    [
+        ("lfm2", "<|tool_call_start|>[lock(door=]<|tool_call_end|>"),
+        ("lfm2", "<|tool_call_start|>lock<|tool_call_end|>"),
+        ("lfm2", "<|tool_call_start|>[lock(door=open(1))]<|tool_call_end|>"),
+        ("lfm2", "lock(door=1)"),
+        ("hermes", "<|tool_call_start|>[lock(door=1)]<|tool_call_end|>"),
+    ],
+)
+def test_a_text_that_is_no_call_is_printed_as_it_is(tmp_path, merged, serving, facts, server, parser, text):
+    bundle = write_bundle(
+        tmp_path / "bundle", merged, None, replace(serving, tools=(LOCK,)), replace(facts, tool_parser=parser)
+    )
+    server.says = {"content": text}
+    result = ask(bundle, server, "--question", "lock it")
+    assert result.stdout == text + "\n", result.stderr
+
+
+def test_several_calls_are_printed_as_a_list(locking, server):
+    call = {"id": "1", "type": "function", "function": {"name": "lock", "arguments": "{}"}}
+    server.says = {"content": None, "tool_calls": [call, call | {"id": "2"}]}
+    result = ask(locking, server, "--question", "lock all")
+    assert json.loads(result.stdout) == [{"name": "lock", "parameters": {}}] * 2
+
+
 LOCK = {"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}}
 
 

@@ -17,6 +17,7 @@ TEMPLATE """<|im_start|>system
 {{ .Response }}<|im_end|>"""
 SYSTEM """Be brief."""
 PARAMETER temperature 0
+PARAMETER repeat_penalty 1
 PARAMETER num_predict 32
 PARAMETER num_ctx 2048
 PARAMETER stop "<|im_end|>"
@@ -66,6 +67,7 @@ cards<|im_end|>
 """
 SYSTEM """Be brief."""
 PARAMETER temperature 0
+PARAMETER repeat_penalty 1
 PARAMETER num_predict 32
 PARAMETER num_ctx 2048
 PARAMETER stop "<|im_end|>"

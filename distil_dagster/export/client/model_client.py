@@ -5,10 +5,11 @@ model was trained with stands in prompt.json beside this file.
 """
 
 import argparse
+import ast
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from openai import OpenAI
 
@@ -23,7 +24,10 @@ class ModelClient:
         self._model = model
 
     def ask(self, question: str, context: str | None = None) -> str:
-        """The model's answer to one question: text, or a call of a tool as JSON with `name` and `parameters`."""
+        """The model's answer to one question: text, or a call of a tool as JSON with `name` and `parameters`.
+
+        Several calls are a JSON list of such objects.
+        """
         return self.answer(asking(question, context))
 
     def answer(self, conversation: list[dict[str, Any]]) -> str:
@@ -37,11 +41,46 @@ class ModelClient:
             **settings,
         )
         message = response.choices[0].message
-        for call in message.tool_calls or ():
-            if call.type == "function":
-                parameters = json.loads(call.function.arguments)
-                return json.dumps({"name": call.function.name, "parameters": parameters}, ensure_ascii=False)
-        return message.content or ""
+        calls = [
+            {"name": call.function.name, "parameters": json.loads(call.function.arguments)}
+            for call in message.tool_calls or ()
+            if call.type == "function"
+        ]
+        text = message.content or ""
+        calls = calls or calls_in(text)
+        if not calls:
+            return text
+        return json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
+
+
+def calls_in(text: str) -> list[dict[str, Any]]:
+    """The calls in a text as LFM2 writes it: `<|tool_call_start|>[name(key='value')]<|tool_call_end|>`."""
+    _, tag, rest = text.partition("<|tool_call_start|>")
+    if PROMPT["tool_call_parser"] != "lfm2" or not tag:
+        return []
+    try:
+        calls = ast.parse(rest.partition("<|tool_call_end|>")[0].strip(), mode="eval").body
+        return [call_of(call) for call in (calls.elts if isinstance(calls, ast.List) else [calls])]
+    except (SyntaxError, ValueError):
+        return []
+
+
+def call_of(node: ast.expr) -> dict[str, Any]:
+    """One call, as Python writes it; values may have JSON's words for constants."""
+    if not isinstance(node, ast.Call):
+        raise ValueError("not a call")
+    parameters = {str(each.arg): ast.literal_eval(InPython().visit(each.value)) for each in node.keywords}
+    return {"name": ast.unparse(node.func), "parameters": parameters}
+
+
+class InPython(ast.NodeTransformer):
+    """Python's constants in the place of JSON's."""
+
+    WORDS: ClassVar = {"true": True, "false": False, "null": None}
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """The constant, where the word is one."""
+        return ast.Constant(self.WORDS[node.id]) if node.id in self.WORDS else node
 
 
 def asking(question: str, context: str | None = None) -> list[dict[str, Any]]:
