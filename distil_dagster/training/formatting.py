@@ -6,24 +6,26 @@ loss) on the prompt: the prompt is tokenized alone, exactly as it will be before
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distil_dagster.config.catalogue import ToolFormat
+from distil_dagster.data.messages import Message, ToolCall
 from distil_dagster.errors import TrainingError
+from distil_dagster.tasks.tool_syntax import render_calls
+from distil_dagster.training.families import PINS, Family, family_of
 from distil_dagster.training.rows import ChatRow
 
 IGNORED = -100
-# What templates would otherwise take from the caller or the calendar: written into the template, so that training,
-# evaluation and every server see one and the same prompt.
-_PINNED = {"enable_thinking": "false", "date_string": "'26 Jul 2024'"}
-_LFM2_CALL_TAG = "<|tool_call_start|>"
-_CALLS_AS_TEXT = Path(__file__).parent / "templates" / "lfm2_calls.jinja"
+# Where a family has published templates that leave calls out, or that do not escape the texts in them.
+_CALLS_AS_TEXT: Mapping[ToolFormat, Path] = {"lfm2": Path(__file__).parent / "templates" / "lfm2_calls.jinja"}
 _PROBED_TOOL = {
     "type": "function",
     "function": {"name": "distil", "description": "", "parameters": {"type": "object", "properties": {}}},
 }
+_AWKWARD_CALL = ToolCall(name="distil", arguments={"text": "it's\na \\"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class ChatFormat:
     """A student's tokenizer and template, and the tokens that end an assistant's turn, as a text and as a call."""
 
     tokenizer: Any
+    family: Family
     end_of_turn_id: int
     end_of_call_id: int
     max_length: int
@@ -60,12 +63,23 @@ class ChatFormat:
         return str(self.tokenizer.convert_ids_to_tokens(self.end_of_call_id if is_call else self.end_of_turn_id))
 
     @property
+    def stop_ids(self) -> frozenset[int]:
+        """The tokens that end what the student writes: those of its template, and those of its family that it has."""
+        vocabulary = self.tokenizer.get_vocab()
+        named = {vocabulary[token] for token in self.family.stop_tokens if token in vocabulary}
+        return frozenset({self.end_of_turn_id, self.end_of_call_id, *named})
+
+    @property
     def pad_id(self) -> int:
         """The token that fills up a batch."""
         return int(self.tokenizer.pad_token_id)
 
     def prompt_text(self, row: ChatRow) -> str:
-        """The conversation up to where the assistant begins to write."""
+        """The conversation up to where the assistant begins to write.
+
+        Raises:
+            TrainingError: the template refuses the conversation, as some do where roles do not alternate.
+        """
         return self._render(row, row.prompt, add_generation_prompt=True)
 
     def prompt_ids(self, row: ChatRow) -> list[int]:
@@ -80,8 +94,8 @@ class ChatFormat:
         """What the assistant writes after the prompt, up to and with the end of its turn.
 
         Raises:
-            TrainingError: the template writes the conversation otherwise once it is answered, never ends the turn, or
-                leaves out what the assistant calls, as templates that know no tools do.
+            TrainingError: the template refuses the conversation, writes it otherwise once it is answered, never ends
+                the turn, or leaves out what the assistant calls, as templates that know no tools do.
         """
         prompt = self.prompt_text(row)
         whole = self._render(row, (*row.prompt, *row.completion), add_generation_prompt=False)
@@ -118,7 +132,14 @@ class ChatFormat:
         return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _render(self, row: ChatRow, messages: Sequence[dict[str, Any]], *, add_generation_prompt: bool) -> str:
-        return _render(self.tokenizer, messages, row.tools, add_generation_prompt=add_generation_prompt)
+        from jinja2 import TemplateError
+
+        try:
+            return _render(self.tokenizer, messages, row.tools, add_generation_prompt=add_generation_prompt)
+        except TemplateError as error:
+            raise TrainingError(
+                f"row {row.id}: the student's chat template refuses the conversation: {error}"
+            ) from None
 
     def _fitting(self, row: ChatRow, ids: list[int]) -> list[int]:
         if len(ids) > self.max_length:
@@ -148,29 +169,40 @@ def load_chat_format(student: Path) -> ChatFormat:
         raise TrainingError(f"{student}: no tokenizer that can be read: {error}") from None
     if not isinstance(tokenizer.chat_template, str):
         raise TrainingError(f"{student}: the tokenizer has no chat template; students are instruction-tuned models")
-    tokenizer.chat_template = pin_template(with_calls(tokenizer.chat_template, tokenizer.get_vocab()))
+    family = family_of(student, tokenizer.get_vocab())
+    tokenizer.chat_template = pin_template(tokenizer.chat_template)
     end_of_turn_id = _end_of_turn_id(student, tokenizer)
+    tokenizer.chat_template = with_calls(tokenizer, family.tool_format)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = end_of_turn_id
     end_of_call_id = _end_of_call_id(tokenizer, end_of_turn_id)
-    return ChatFormat(tokenizer, end_of_turn_id, end_of_call_id, int(tokenizer.model_max_length))
+    return ChatFormat(tokenizer, family, end_of_turn_id, end_of_call_id, int(tokenizer.model_max_length))
 
 
 def pin_template(template: str) -> str:
-    """The template with a fixed value for what would otherwise change from call to call: thinking, today's date."""
+    """The template with a fixed value for what would otherwise change from call to call: thinking, today's date.
+
+    Written into the template, so that training, evaluation and every server see one and the same prompt.
+    """
     pins = [
         f"{{%- set {name} = {value} -%}}"
-        for name, value in _PINNED.items()
+        for name, value in PINS.items()
         if name in template and f"set {name} = {value} -" not in template
     ]
     return "".join(pins) + template
 
 
-def with_calls(template: str, vocabulary: Container[str]) -> str:
-    """The template of a student that knows LFM2's tags for calls but whose template leaves calls out, with them."""
-    if "tool_calls" in template or _LFM2_CALL_TAG not in vocabulary:
+def with_calls(tokenizer: Any, tool_format: ToolFormat | None) -> str:
+    """The tokenizer's template, made to write calls as `tool_format` has them where by itself it would lose them.
+
+    LFM2's first template leaves calls out; LFM2.5's does not escape texts, so that a quote in one ends it for a server.
+    """
+    template = str(tokenizer.chat_template)
+    if tool_format is None or tool_format not in _CALLS_AS_TEXT:
         return template
-    return _CALLS_AS_TEXT.read_text(encoding="utf-8") + template
+    if render_calls(tool_format, [_AWKWARD_CALL]) in _written(tokenizer, _AWKWARD_CALL):
+        return template
+    return _CALLS_AS_TEXT[tool_format].read_text(encoding="utf-8") + template
 
 
 def _render(
@@ -190,13 +222,14 @@ def _render(
 
 
 def _end_of_turn_id(student: Path, tokenizer: Any) -> int:
+    from jinja2 import TemplateError
+
     probe = "distil"
-    text = _render(
-        tokenizer,
-        [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}],
-        None,
-        add_generation_prompt=False,
-    )
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
+    try:
+        text = _render(tokenizer, messages, None, add_generation_prompt=False)
+    except TemplateError as error:
+        raise TrainingError(f"{student}: the chat template cannot write a question and its answer: {error}") from None
     after = tokenizer(text.rpartition(probe)[2].lstrip(), add_special_tokens=False)["input_ids"]
     if not after or after[0] not in tokenizer.added_tokens_decoder:
         raise TrainingError(f"{student}: the chat template ends an assistant's turn without a special token")
@@ -205,16 +238,17 @@ def _end_of_turn_id(student: Path, tokenizer: Any) -> int:
 
 def _end_of_call_id(tokenizer: Any, end_of_turn_id: int) -> int:
     """The last special token behind a call; the end of any turn where the template writes no calls."""
+    behind = _written(tokenizer, ToolCall(name="distil")).rpartition("distil")[2]
+    ids = tokenizer(behind, add_special_tokens=False)["input_ids"]
+    return next((token for token in reversed(ids) if token in tokenizer.added_tokens_decoder), end_of_turn_id)
+
+
+def _written(tokenizer: Any, call: ToolCall) -> str:
+    """A conversation that ends in the call, as the template writes it; nothing where it refuses calls."""
     from jinja2 import TemplateError
 
-    call = {"type": "function", "function": {"name": "distil", "arguments": {}}}
-    messages: list[dict[str, Any]] = [
-        {"role": "user", "content": "?"},
-        {"role": "assistant", "content": "", "tool_calls": [call]},
-    ]
+    messages = [{"role": "user", "content": "?"}, Message(role="assistant", tool_calls=(call,)).as_openai()]
     try:
-        text = _render(tokenizer, messages, [_PROBED_TOOL], add_generation_prompt=False)
+        return _render(tokenizer, messages, [_PROBED_TOOL], add_generation_prompt=False)
     except (TemplateError, TypeError):
-        return end_of_turn_id
-    written = tokenizer(text.rpartition("distil")[2], add_special_tokens=False)["input_ids"]
-    return next((token for token in reversed(written) if token in tokenizer.added_tokens_decoder), end_of_turn_id)
+        return ""

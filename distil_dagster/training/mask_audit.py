@@ -42,7 +42,7 @@ def audit_masks(rows: Sequence[ChatRow], formatted: Sequence[TrainingRow], chat:
     """
     for row, tokens in zip(rows, formatted, strict=True):
         _audit(row, tokens, chat)
-    calling = [row for row in rows if row.completion[0].get("tool_calls")]
+    calling = [row for row in rows if _calls(row)]
     unreadable = [row for row in calling if not _reads_back(row, chat)]
     if len(unreadable) > len(calling) / 2:
         written = chat.completion_text(unreadable[0])
@@ -63,18 +63,28 @@ def _audit(row: ChatRow, tokens: TrainingRow, chat: ChatFormat) -> None:
     if [tokens.input_ids[at] for at in trained] != tokens.trained_ids:
         raise TrainingError(f"row {row.id}: the labels are not the row's own tokens")
     untrained = tokens.input_ids[: len(tokens.input_ids) - len(trained)]
-    _demand_equal(row, "leaves out", chat.decode(untrained), (chat.prompt_text(row),))
-    _demand_equal(row, "trains on", chat.decode(tokens.trained_ids), _targets(row, chat))
+    if (found := chat.decode(untrained)) != (prompt := chat.prompt_text(row)):
+        raise _difference(row, "leaves out", found, prompt)
+    if not _is_target(found := chat.decode(tokens.trained_ids), row, chat):
+        raise _difference(row, "trains on", found, _target(row, chat))
 
 
-def _targets(row: ChatRow, chat: ChatFormat) -> tuple[str, ...]:
-    """The target as the row itself says it; calls of tools are in the words of the student's family."""
-    (message,) = row.completion
-    if message.get("tool_calls"):
-        return (chat.completion_text(row),)
-    answer = str(message["content"])
+def _is_target(trained: str, row: ChatRow, chat: ChatFormat) -> bool:
+    target = _target(row, chat)
+    if _calls(row):
+        return trained == target
     # Some templates strip the space around an answer.
-    return answer + chat.end_of_turn, answer.strip() + chat.end_of_turn
+    written, answer = (text.removesuffix(chat.end_of_turn) for text in (trained, target))
+    return trained.endswith(chat.end_of_turn) and written in answer and written.strip() == answer.strip()
+
+
+def _target(row: ChatRow, chat: ChatFormat) -> str:
+    """The target as the row itself says it; calls of tools are in the words of the student's family."""
+    return chat.completion_text(row) if _calls(row) else str(row.completion[0]["content"]) + chat.end_of_turn
+
+
+def _calls(row: ChatRow) -> bool:
+    return bool(row.completion[0].get("tool_calls"))
 
 
 def _reads_back(row: ChatRow, chat: ChatFormat) -> bool:
@@ -86,9 +96,8 @@ def _reads_back(row: ChatRow, chat: ChatFormat) -> bool:
     ]
 
 
-def _demand_equal(row: ChatRow, what: str, found: str, allowed: Sequence[str]) -> None:
-    if found not in allowed:
-        raise TrainingError(f"row {row.id}: training {what} {found!r} where it should be {allowed[0]!r}")
+def _difference(row: ChatRow, what: str, found: str, wanted: str) -> TrainingError:
+    return TrainingError(f"row {row.id}: training {what} {found!r} where it should be {wanted!r}")
 
 
 def _table(rows: Sequence[TrainingRow], chat: ChatFormat) -> str:

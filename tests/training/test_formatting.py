@@ -120,6 +120,23 @@ def test_a_template_that_ends_turns_without_a_special_token_is_refused(changed_s
         load_chat_format(changed_student(template))
 
 
+def test_a_template_that_refuses_a_question_and_its_answer_is_named_with_its_reason(changed_student):
+    with pytest.raises(TrainingError, match=r"cannot write a question and its answer: for pictures only"):
+        load_chat_format(changed_student("{{ raise_exception('for pictures only') }}"))
+
+
+def test_a_conversation_that_the_template_refuses_is_an_error_that_names_the_row(changed_student):
+    template = (
+        "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    chat = load_chat_format(changed_student(template))
+    assert chat.decode(chat.training_row(question("moo", "cow")).trained_ids) == "cow<|im_end|>"
+    with pytest.raises(TrainingError, match=r"row row-1: .* refuses the conversation: no system"):
+        chat.prompt_ids(CALLING)
+
+
 def test_a_template_that_changes_the_prompt_once_it_is_answered_is_refused(changed_student):
     template = (
         "{{ messages | length }}{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -200,16 +217,42 @@ WITHOUT_CALLS = (
 )
 
 
-def test_a_template_is_left_as_it_is_unless_the_student_knows_tags_for_calls_that_it_leaves_out():
-    assert with_calls(WITHOUT_CALLS, {"<|im_end|>"}) == WITHOUT_CALLS
-    assert with_calls("{{ tool_calls }}", {"<|tool_call_start|>"}) == "{{ tool_calls }}"
-    assert with_calls(WITHOUT_CALLS, {"<|tool_call_start|>"}).endswith(WITHOUT_CALLS)
+WITH_BARE_TEXTS = WITHOUT_CALLS.replace(
+    "{{ message['content'] }}",
+    "{{ message['content'] }}{% for call in message['tool_calls'] or [] %}<|tool_call_start|>[{{ call.function.name }}("
+    "{% for name, value in call.function.arguments.items() %}{{ name }}='{{ value }}'{% endfor %})]<|tool_call_end|>"
+    "{% endfor %}",
+)
+WITH_ESCAPED_TEXTS = WITH_BARE_TEXTS.replace(
+    "{{ value }}", r"""{{ value | replace("\\", "\\\\") | replace("'", "\\'") | replace("\n", "\\n") }}"""
+)
 
 
-@pytest.fixture
-def tagged(chat, monkeypatch):
-    """The student with LFM2's template, which leaves calls out, as it is mended."""
-    monkeypatch.setattr(chat.tokenizer, "chat_template", with_calls(WITHOUT_CALLS, {"<|tool_call_start|>"}))
+@pytest.mark.parametrize("template", [WITHOUT_CALLS, WITH_BARE_TEXTS])
+def test_a_template_that_loses_calls_of_its_family_is_made_to_write_them(chat, monkeypatch, template):
+    monkeypatch.setattr(chat.tokenizer, "chat_template", template)
+    mended = with_calls(chat.tokenizer, "lfm2")
+    assert mended != template
+    assert mended.endswith(template)
+    monkeypatch.setattr(chat.tokenizer, "chat_template", mended)
+    assert with_calls(chat.tokenizer, "lfm2") == mended
+
+
+@pytest.mark.parametrize(
+    ("template", "tool_format"), [(WITH_ESCAPED_TEXTS, "lfm2"), (WITHOUT_CALLS, "hermes"), (WITHOUT_CALLS, None)]
+)
+def test_a_template_that_writes_calls_or_whose_family_has_none_of_its_own_is_left_as_it_is(
+    chat, monkeypatch, template, tool_format
+):
+    monkeypatch.setattr(chat.tokenizer, "chat_template", template)
+    assert with_calls(chat.tokenizer, tool_format) == template
+
+
+@pytest.fixture(params=[WITHOUT_CALLS, WITH_BARE_TEXTS])
+def tagged(request, chat, monkeypatch):
+    """The student with a template that loses LFM2's calls, as it is mended."""
+    monkeypatch.setattr(chat.tokenizer, "chat_template", request.param)
+    monkeypatch.setattr(chat.tokenizer, "chat_template", with_calls(chat.tokenizer, "lfm2"))
     return chat
 
 

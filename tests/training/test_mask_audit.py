@@ -84,8 +84,15 @@ def test_the_error_shows_both_texts(chat):
         audit_masks([row("cow")], [chat.training_row(row("dog"))], chat)
 
 
-def test_a_template_may_strip_the_space_around_an_answer(chat):
-    assert audit_masks([row(" dog ")], [chat.training_row(row("dog"))], chat).rows == 1
+@pytest.mark.parametrize("written", ["dog", " dog", "dog "])
+def test_a_template_may_strip_the_space_around_an_answer(chat, written):
+    assert audit_masks([row(" dog ")], [chat.training_row(row(written))], chat).rows == 1
+
+
+@pytest.mark.parametrize("written", ["do", "dog  ", "  dog", "d og", ""])
+def test_a_template_may_neither_add_space_nor_take_anything_else(chat, written):
+    with pytest.raises(TrainingError, match="row 1: training trains on"):
+        audit_masks([row(" dog ")], [chat.training_row(row(written))], chat)
 
 
 def test_a_call_of_a_tool_must_be_in_what_is_trained(chat):
