@@ -1,7 +1,6 @@
 """The training program under Dagster Pipes: its log lines in the run's log, its measurements as observations."""
 
-import os
-import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,33 +11,28 @@ from typing import Any
 import dagster as dg
 
 from distil_dagster.errors import TrainingError
-from distil_dagster.training.job import Job, write_job
-from distil_dagster.training.launch import JOB_FILE, why_it_ended, worker_command
+from distil_dagster.training.job import Job
+from distil_dagster.training.launch import Worker, started_worker, why_it_ended
 
 _POLL_SECONDS = 1.0
 _OBSERVATION_SECONDS = 10.0
 
 
 def run_worker(context: dg.AssetExecutionContext, job: Job, folder: Path) -> None:
-    """Do a job in a process of its own.
+    """Do a job in processes of its own, over all GPUs that this one may see; interrupted, it takes them with it.
 
     While it runs, its measurements (step, loss, …) are observations of the asset, so that the UI plots them live.
 
     Raises:
         TrainingError: the program ended without its work done; carries its own reason.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_job(folder / JOB_FILE, job)
-    with _open_session(context) as session:
-        process = subprocess.Popen(
-            worker_command(folder / JOB_FILE), env={**os.environ, **session.get_bootstrap_env_vars()}
-        )
-        try:
-            _watch(context, process, session)
-        finally:
-            _end(process)
-    if process.returncode != 0:
-        raise TrainingError(_reason(process.returncode, session.get_custom_messages()))
+    with (
+        _open_session(context) as session,
+        started_worker(job, folder, _print, session.get_bootstrap_env_vars()) as worker,
+    ):
+        _watch(context, worker, session)
+    if worker.process.returncode != 0:
+        raise TrainingError(_reason(worker, session.get_custom_messages(), job))
 
 
 @contextmanager
@@ -57,10 +51,15 @@ def _open_session(context: dg.AssetExecutionContext) -> Iterator[Any]:
         yield session
 
 
-def _watch(context: dg.AssetExecutionContext, process: "subprocess.Popen[bytes]", session: Any) -> None:
+def _print(line: str) -> None:
+    """What is no line of ours, such as a library's warning, goes where the step's own output goes."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _watch(context: dg.AssetExecutionContext, worker: Worker, session: Any) -> None:
     seen, last = 0, time.monotonic()
     while True:
-        running = process.poll() is None
+        running = worker.process.poll() is None
         messages = session.get_custom_messages()
         if len(messages) > seen and (not running or time.monotonic() - last >= _OBSERVATION_SECONDS):
             _observe(context, messages[seen:])
@@ -79,17 +78,6 @@ def _observe(context: dg.AssetExecutionContext, messages: Sequence[Mapping[str, 
         )
 
 
-def _reason(code: int, messages: Sequence[Mapping[str, Any]]) -> str:
+def _reason(worker: Worker, messages: Sequence[Mapping[str, Any]], job: Job) -> str:
     errors = [str(message["error"]) for message in messages if "error" in message]
-    return errors[-1] if errors else why_it_ended(code, [])
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """A run that is terminated takes its training program with it."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return errors[-1] if errors else why_it_ended(worker.process.returncode, worker.lines, job)

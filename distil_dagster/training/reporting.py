@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from distil_dagster.training.ranks import is_first_process
+
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
 
@@ -60,19 +62,15 @@ class PipesReport:
 @contextmanager
 def open_report() -> Iterator[Report]:
     """The report that fits how this process was started; of several processes on as many GPUs, the first one tells."""
-    if "DAGSTER_PIPES_CONTEXT" in os.environ and not _is_follower():
+    if "DAGSTER_PIPES_CONTEXT" in os.environ and is_first_process():
         from dagster_pipes import open_dagster_pipes
 
         with open_dagster_pipes() as pipes:
             _lead_log_to(*pipes.log.handlers)
             yield PipesReport(pipes)
     else:
-        _lead_log_to(logging.NullHandler() if _is_follower() else logging.StreamHandler(sys.stdout))
+        _lead_log_to(logging.StreamHandler(sys.stdout) if is_first_process() else logging.NullHandler())
         yield PrintedReport()
-
-
-def _is_follower() -> bool:
-    return int(os.environ.get("RANK", "0")) > 0
 
 
 def _lead_log_to(*handlers: logging.Handler) -> None:

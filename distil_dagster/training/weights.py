@@ -11,6 +11,7 @@ from pathlib import Path
 from distil_dagster.config.catalogue import students
 from distil_dagster.errors import TrainingError
 from distil_dagster.training.packaged_weights import PACKAGE, PACKAGED_STUDENT, packaged_student
+from distil_dagster.training.weight_files import check_model
 
 log = logging.getLogger("distil_dagster")
 
@@ -67,11 +68,10 @@ def _is_folder_name(place: str) -> bool:
 
 
 def _from_folder(name: str, folder: Path) -> Weights:
-    missing = [file for file in ("config.json", "tokenizer_config.json") if not (folder / file).is_file()]
-    if missing:
-        raise TrainingError(
-            f"data.students: {name}: {folder} is no model's folder: it has no {' and no '.join(missing)}"
-        )
+    try:
+        check_model(folder)
+    except TrainingError as error:
+        raise TrainingError(f"data.students: {name}: {error}") from None
     return Weights(folder.resolve(), f"folder: {folder}")
 
 

@@ -2,22 +2,36 @@
 
 python -m distil_dagster.training.worker JOB.json
 
-Under several GPUs: torchrun --nproc-per-node=2 -m distil_dagster.training.worker JOB.json. Ends with 0 when the job's
-output stands, with 1 when it does not; the reason is then on the error output, or in the run's log.
+Training over several GPUs: torchrun --standalone --nproc-per-node=2 -m distil_dagster.training.worker JOB.json
+(`accelerate launch --multi_gpu --num_processes=2 -m …` is the same). Without a launcher it takes the first GPU, as
+predicting and merging always do. Ends with 0 when the job's output stands, with 1 when it does not; the reason is then
+on the error output, or in the run's log. Interrupted, it leaves its checkpoints; started again, it goes on from there.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from distil_dagster.errors import DistilError, TrainingError
+from distil_dagster.training.failures import explained
+from distil_dagster.training.heartbeat import signs_of_life
 from distil_dagster.training.job import GrpoJob, Job, MergeJob, PredictJob, SftJob, read_job
+from distil_dagster.training.ranks import processes
 from distil_dagster.training.reporting import Report, open_report
+from distil_dagster.training.weight_files import check_adapter, check_model
+
+# Set by whoever starts the program and keeps its standard input open for as long as it lives.
+TIED_VARIABLE = "DISTIL_WORKER_TIED"
+_INTERRUPTED = 130
+
+log = logging.getLogger("distil_dagster")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,12 +40,18 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     _stay_offline_and_quiet()
-    with open_report() as report:
+    _take_one_gpu()
+    if TIED_VARIABLE in os.environ:
+        threading.Thread(target=_end_with_starter, name="end with starter", daemon=True).start()
+    with open_report() as report, signs_of_life():
         try:
             do(read_job(Path(arguments[0])), report)
         except DistilError as error:
             report.failed(str(error))
             return 1
+        except KeyboardInterrupt:
+            report.failed("interrupted; checkpoints are kept, and the same job, started again, goes on from there")
+            return _INTERRUPTED
     return 0
 
 
@@ -39,65 +59,65 @@ def do(job: Job, report: Report) -> None:
     """Do one job in this process.
 
     Raises:
-        TrainingError: it could not be done; memory that ran out is among the reasons.
+        TrainingError: it could not be done; memory or disk that ran out and weights that cannot be read are among the
+            reasons.
     """
-    import torch
-
     try:
+        _check_weights(job)
         _do(job, report)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TrainingError(memory_advice(job)) from error
-    except RuntimeError as error:
-        # The processor's allocator has no error class of its own.
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-            raise TrainingError(memory_advice(job)) from error
+    except DistilError:
         raise
+    except Exception as error:
+        reason = explained(error, job)
+        if reason is None:
+            raise
+        raise reason from error
 
 
-def memory_advice(job: Job) -> str:
-    """What to change when a job ran out of memory, most effective first."""
-    if isinstance(job, PredictJob):
-        return f"out of memory: batch_size is {job.batch_size}; ask for fewer rows at a time"
-    if isinstance(job, MergeJob):
-        return f"out of memory: merging holds all of {job.model} at once; take a machine with more of it"
-    tuning, steps = job.tuning, []
-    name, batch, least = "per_device_train_batch_size", tuning.per_device_train_batch_size, 1
-    if isinstance(job, GrpoJob):
-        name, batch, least = (
-            "rlvr_per_device_batch_size",
-            tuning.rlvr_per_device_batch_size,
-            tuning.rlvr_num_generations,
-        )
-    if batch > least:
-        steps.append(f"halve tuning.{name} (now {batch}) and double gradient_accumulation_steps")
-    if not tuning.memory_optimized_training:
-        steps.append("set tuning.memory_optimized_training to true")
-    if not tuning.use_lora:
-        steps.append("set tuning.use_lora to true")
-    elif not tuning.use_qlora:
-        steps.append("set tuning.use_qlora to true (NVIDIA GPUs)")
-    steps.append("take a smaller base.student_model_name")
-    return "out of memory: " + "; ".join(steps)
+def _check_weights(job: Job) -> None:
+    check_model(job.student if isinstance(job, SftJob) else job.model)
+    if not isinstance(job, SftJob) and job.adapter is not None:
+        check_adapter(job.adapter)
 
 
 def _do(job: Job, report: Report) -> None:
     match job:
         case SftJob():
+            log.info("sft: loading %s", job.student)
             from distil_dagster.training.sft import train
 
             train(job, report)
         case GrpoJob():
+            log.info("rlvr: loading %s", _loaded(job))
             from distil_dagster.training.grpo import train as reinforce
 
             reinforce(job, report)
         case PredictJob():
+            log.info("predict: loading %s", _loaded(job))
             from distil_dagster.training.predict import predict
 
+            _refuse_company(job)
             predict(job)
         case MergeJob():
+            log.info("merge: loading %s", _loaded(job))
             from distil_dagster.training.merge import merge
 
+            _refuse_company(job)
             merge(job)
+
+
+def _loaded(job: GrpoJob | PredictJob | MergeJob) -> str:
+    return f"{job.model} with {job.adapter}" if job.adapter else str(job.model)
+
+
+def _refuse_company(job: PredictJob | MergeJob) -> None:
+    """Several processes would all do the whole job and write over each other.
+
+    Raises:
+        TrainingError: there are several.
+    """
+    if processes() > 1:
+        raise TrainingError(f"{job.kind}: is the work of one process; start it without torchrun or accelerate launch")
 
 
 def _stay_offline_and_quiet() -> None:
@@ -111,6 +131,24 @@ def _stay_offline_and_quiet() -> None:
     warnings.simplefilter("ignore", FutureWarning)
     # TRL shows a whole row where a judgement failed; our own line says how many did, and why.
     logging.getLogger("trl").setLevel(logging.ERROR)
+    # It tells of a faster kernel, which peft's import looks for in every training.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def _take_one_gpu() -> None:
+    """Without a launcher there is one process; shown several GPUs, the trainer would split each batch among threads."""
+    if "WORLD_SIZE" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+
+
+def _end_with_starter() -> None:
+    """End this process when the one that started it is gone, however it went.
+
+    An orphan would keep the GPU, and write into the checkpoints that the next run goes on from.
+    """
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import shutil
+
 import httpx
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -35,11 +37,19 @@ def test_a_folder_goes_before_everything(student, hub, tmp_path):
 
 def test_a_folder_without_a_model_is_refused_with_what_it_lacks(tmp_path):
     with pytest.raises(
-        TrainingError, match=r"data\.students: Qwen3-8B: .* no config\.json and no tokenizer_config\.json"
+        TrainingError, match=rf"^data\.students: Qwen3-8B: {tmp_path}: no model's folder: it has no config"
     ):
         student_weights(LARGE, {LARGE: str(tmp_path)})
-    with pytest.raises(TrainingError, match="is no model's folder"):
+    with pytest.raises(TrainingError, match="nowhere: no model's folder"):
         student_weights(LARGE, {LARGE: "./nowhere"})
+
+
+def test_a_folder_with_weights_cut_short_is_refused_before_anything_is_spent(student, tmp_path):
+    folder = shutil.copytree(student, tmp_path / "model")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(TrainingError, match=r"^data\.students: Qwen3-8B: \S+model\.safetensors: is not whole"):
+        student_weights(LARGE, {LARGE: str(folder)})
 
 
 def test_a_hub_id_may_take_the_place_of_the_catalogues(hub, tmp_path):

@@ -1,17 +1,22 @@
 import json
 import os
+import re
 import signal
 import subprocess
 
 import pytest
+from training.rlvr_jobs import IN_FLIGHT, KEY_VARIABLE, bought, rlvr_job
 
-from distil_dagster.config.sections import Tuning
 from distil_dagster.errors import TrainingError
+from distil_dagster.simulator.options import Options
+from distil_dagster.simulator.server import SimulatedTeacher
 from distil_dagster.training.curve import FILE_NAME, CurvePoint
 from distil_dagster.training.job import MergeJob, PredictJob, write_job
-from distil_dagster.training.launch import run_worker, why_it_ended, worker_command
+from distil_dagster.training.launch import run_worker, worker_command
 from distil_dagster.training.rows import Written, read_rows
-from distil_dagster.training.worker import do, main, memory_advice
+from distil_dagster.training.worker import _take_one_gpu, do, main
+
+SLOW = Options(latency=0.05)
 
 
 def start(job, folder, **environment):
@@ -23,6 +28,16 @@ def start(job, folder, **environment):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
     )
+
+
+def kill_at(process, beginning):
+    """Kill a program as soon as it says a line that begins so."""
+    for line in process.stdout:
+        if line.startswith(beginning):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_training_predicting_and_merging_work_by_hand(sft_job, student, tmp_path, caplog):
@@ -50,13 +65,7 @@ def test_training_predicting_and_merging_work_by_hand(sft_job, student, tmp_path
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been_killed(sft_job, tmp_path):
     whole = sft_job.model_copy(update={"output": tmp_path / "whole", "checkpoints": tmp_path / "other"})
     assert start(whole, tmp_path).wait() == 0
-    killed = start(sft_job, tmp_path)
-    for line in killed.stdout:
-        if line.startswith("sft: step 6/10, loss"):
-            killed.send_signal(signal.SIGKILL)
-            break
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
+    kill_at(start(sft_job, tmp_path), "sft: step 6/10, loss")
     again = start(sft_job, tmp_path)
     lines, errors = again.communicate()
     assert again.returncode == 0, errors
@@ -65,6 +74,97 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been_killed(sft_job
     assert [(point.step, point.loss, point.eval_loss) for point in curves[0]] == [
         (point.step, point.loss, point.eval_loss) for point in curves[1]
     ]
+
+
+def test_a_killed_rlvr_goes_on_and_buys_again_only_what_was_in_flight(
+    student, tuned, rows, tuning, case, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(KEY_VARIABLE, "none")
+    with SimulatedTeacher(case, SLOW) as undisturbed, SimulatedTeacher(case, SLOW) as disturbed:
+        whole = rlvr_job(tmp_path / "whole", student, tuned, rows, tuning, undisturbed)
+        job = rlvr_job(tmp_path / "killed", student, tuned, rows, tuning, disturbed)
+        assert finish(whole, tmp_path)
+        kill_at(start(job, tmp_path), "rlvr: step 6/12, loss")
+        at_kill = disturbed.stats()
+        assert 0 < at_kill["bodies"]["distinct"] < undisturbed.stats()["bodies"]["distinct"]
+        assert "rlvr: going on from step " in finish(job, tmp_path)
+        assert points(job) == points(whole)
+        assert any(reward not in (None, 0.0) for _, _, reward, _, _ in points(job))
+        # What the judge answered is in the journal, but for what was on its way at the kill.
+        assert bought(job) == bought(whole)
+        counts = disturbed.stats()
+        assert counts["bodies"]["distinct"] == len(bought(job))
+        assert 0 <= counts["requests"] - undisturbed.stats()["requests"] <= IN_FLIGHT
+        assert counts["bodies"]["answered_more_than_once"] <= IN_FLIGHT
+
+
+def finish(job, folder) -> str:
+    """What the program says until it has done the job."""
+    process = start(job, folder)
+    lines, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return lines
+
+
+def points(job):
+    return [
+        (point.step, point.loss, point.reward, point.completion_length, point.held_out)
+        for point in read_rows(job.output / FILE_NAME, CurvePoint)
+    ]
+
+
+def test_lines_of_rlvr_say_step_loss_reward_speed_and_time_left(
+    student, tuned, rows, tuning, case, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(KEY_VARIABLE, "none")
+    with SimulatedTeacher(case) as teacher:
+        lines = finish(rlvr_job(tmp_path / "rlvr", student, tuned, rows[:4], tuning, teacher), tmp_path)
+    shape = (
+        r"rlvr: step 2/2, loss -?\d\.\d{4}, reward \d\.\d{3}, tokens a completion \d+\.\d, "
+        r"learning rate \d\.\d{2}e-\d\d, tokens/s [1-9]\d*, 0:00 left"
+    )
+    assert lines.startswith(f"rlvr: loading {student} with {tuned}\n")
+    assert re.search(shape, lines), lines
+
+
+@pytest.mark.parametrize(("shown", "taken"), [(None, "0"), ("2,3", "2"), ("", ""), ("GPU-ab", "GPU-ab")])
+def test_without_a_launcher_one_gpu_is_taken(monkeypatch, shown, taken):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown or "")
+    if shown is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    _take_one_gpu()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == taken
+
+
+def test_under_a_launcher_every_process_sees_what_it_is_shown(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    _take_one_gpu()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"
+
+
+def test_interrupted_by_hand_it_says_that_it_can_go_on(sft_job, tmp_path):
+    process = start(sft_job.model_copy(update={"tuning": many_epochs(sft_job)}), tmp_path)
+    next(line for line in process.stdout if line.startswith("sft: step "))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "error: interrupted; checkpoints are kept, and the same job, started again, goes on from there" in errors
+    assert "Traceback" not in errors
+
+
+def many_epochs(job):
+    return job.tuning.model_copy(update={"num_train_epochs": 500})
+
+
+def test_a_program_that_nobody_tied_outlives_the_end_of_its_input(sft_job, tmp_path):
+    write_job(tmp_path / "job.json", sft_job)
+    command = worker_command(tmp_path / "job.json")
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert ended.returncode == 0
 
 
 def test_under_pipes_measurements_and_lines_go_to_dagster(sft_job, tmp_path):
@@ -103,14 +203,8 @@ def test_a_failure_ends_with_code_1_and_its_reason(sft_job, tmp_path):
     process = start(sft_job.model_copy(update={"student": tmp_path}), tmp_path)
     _, errors = process.communicate()
     assert process.returncode == 1
-    assert f"error: {tmp_path}: no tokenizer that can be read" in errors
+    assert f"error: {tmp_path}: no model's folder: it has no config.json" in errors
     assert "Traceback" not in errors
-
-
-def test_the_launcher_gives_the_reason_as_an_error(sft_job, tmp_path):
-    sft_job.train_rows.write_text("{")
-    with pytest.raises(TrainingError, match=r"^\S+train\.jsonl:1: line: Invalid JSON"):
-        run_worker(sft_job, tmp_path / "work")
 
 
 def test_without_a_job_the_program_explains_itself(capsys):
@@ -135,47 +229,3 @@ def test_other_errors_are_not_taken_for_missing_memory(sft_job, recorder, monkey
     monkeypatch.setattr("distil_dagster.training.sft.train", fail)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         do(sft_job, recorder)
-
-
-@pytest.mark.parametrize(
-    ("settings", "named", "not_named"),
-    [
-        ({}, "memory_optimized_training", "per_device_train_batch_size"),
-        ({"per_device_train_batch_size": 2, "memory_optimized_training": True}, "use_qlora", "memory_optimized"),
-        ({"use_lora": False}, "use_lora", "use_qlora"),
-    ],
-)
-def test_the_advice_names_only_what_can_still_be_changed(sft_job, settings, named, not_named):
-    advice = memory_advice(sft_job.model_copy(update={"tuning": Tuning(**settings)}))
-    assert f"tuning.{named}" in advice
-    assert not_named not in advice
-
-
-def test_predicting_and_merging_have_advice_of_their_own(tmp_path):
-    predict = PredictJob(model=tmp_path, rows=tmp_path, output=tmp_path, batch_size=64)
-    assert "batch_size is 64" in memory_advice(predict)
-    assert "merging" in memory_advice(MergeJob(model=tmp_path, output=tmp_path))
-
-
-def test_a_prefix_takes_the_place_of_python(tmp_path):
-    assert worker_command(tmp_path, ("torchrun", "--nproc-per-node=2"))[:4] == [
-        "torchrun",
-        "--nproc-per-node=2",
-        "-m",
-        "distil_dagster.training.worker",
-    ]
-
-
-def test_the_programs_own_reason_is_found_among_its_lines():
-    assert why_it_ended(1, ["loading", "error: a: first", "second"]) == "a: first\nsecond"
-
-
-def test_a_kill_is_explained_by_memory():
-    assert "ran out of memory" in why_it_ended(-9, ["step 3"])
-
-
-def test_a_crash_shows_the_last_lines():
-    shown = why_it_ended(1, [f"line {number}" for number in range(100)])
-    assert "code 1" in shown
-    assert shown.endswith("line 99")
-    assert "line 50" not in shown
