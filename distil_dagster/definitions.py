@@ -5,7 +5,7 @@ import dagster as dg
 from distil_dagster.assets import data, delivery, evaluation, traces, training
 from distil_dagster.orchestration.executors import device_executor
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.resources import CONFIG_KEY, STORE_KEY, DistilConfig, Store, default_root
+from distil_dagster.orchestration.resources import CONFIG_KEY, RETUNE_TAG, STORE_KEY, DistilConfig, Store, default_root
 from distil_dagster.orchestration.storage import ArtefactIOManager
 
 _PHASES = [traces, data, training, evaluation, delivery]
@@ -19,6 +19,16 @@ distil_job = dg.define_asset_job(
     description="From traces to a tested small model, for one configuration.",
 )
 
+retune_job = dg.define_asset_job(
+    "retune",
+    selection=dg.AssetSelection.assets(
+        training.sft_adapter, training.rlvr_adapter, evaluation.eval_report, delivery.model_bundle
+    ),
+    partitions_def=configs,
+    tags={RETUNE_TAG: "true"},
+    description="Trains again from the synthetic dataset as it is, with another student or other tuning; buys no data.",
+)
+
 rank_job = dg.define_asset_job(
     "rank",
     selection=dg.AssetSelection.assets(evaluation.leaderboard),
@@ -28,7 +38,7 @@ rank_job = dg.define_asset_job(
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(_PHASES),
     asset_checks=dg.load_asset_checks_from_modules(_PHASES),
-    jobs=[distil_job, rank_job],
+    jobs=[distil_job, retune_job, rank_job],
     resources={
         CONFIG_KEY: DistilConfig.configure_at_launch(),
         STORE_KEY: store,

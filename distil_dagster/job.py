@@ -18,7 +18,11 @@ from distil_dagster.tasks.registry import task_for
 
 @dataclass(frozen=True)
 class Job:
-    """What every phase of one configuration works with; `students` says where weights are, by catalogue name."""
+    """What every phase of one configuration works with; `students` says where weights are, by catalogue name.
+
+    `is_retune` is whether a student is trained anew from data as they are, for which nothing may be bought that does not
+    decide.
+    """
 
     name: str
     config: PipelineConfig
@@ -27,6 +31,7 @@ class Job:
     task: Task
     warnings: tuple[str, ...] = ()
     students: Mapping[str, str] = field(default_factory=dict)
+    is_retune: bool = False
 
     @property
     def max_total_length(self) -> int:

@@ -52,7 +52,7 @@ class Project:
             .execute_in_process(
                 run_config=run_config,
                 instance=instance,
-                partition_key=self.partition if job == "distil" else None,
+                partition_key=self.partition if job != "rank" else None,
                 asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
                 raise_on_error=False,
             )

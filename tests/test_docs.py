@@ -31,6 +31,7 @@ CHAPTERS = {
     "pipeline.md",
     "operations.md",
     "deployment.md",
+    "serving.md",
     "extending.md",
 }
 

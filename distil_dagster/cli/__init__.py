@@ -1,4 +1,4 @@
-"""The command line: `distil-dagster validate | run | report | simulate`."""
+"""The command line: `distil-dagster validate | run | retune | report | serve | simulate`."""
 
 from distil_dagster.cli.main import main
 

@@ -5,11 +5,14 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from distil_dagster.errors import ConfigError, DataError, DistilError, Problem
+
+if TYPE_CHECKING:
+    from distil_dagster.cli.running import Simulation
 
 FAILED = 1
 BAD_CONFIG = 2
@@ -48,27 +51,30 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ASSETS",
         help="assets to materialize: names with commas between, + for what is before or after, e.g. 'sft_adapter+'",
     )
-    run.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting that goes before the file's"
-    )
-    run.add_argument(
-        "--simulated-teacher",
-        type=Path,
-        metavar="FOLDER",
-        help="let a simulator that knows the answers of this folder play all teachers, without any key",
-    )
-    run.add_argument(
-        "--simulated-error-rate",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="share of the simulator's answers that are wrong (default: %(default)s)",
-    )
+    _add_setting(run)
+    _add_simulation(run)
     run.set_defaults(command=_run)
+
+    retune = commands.add_parser(
+        "retune", help="train again from the synthetic dataset as it is, with another student or other tuning"
+    )
+    retune.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    retune.add_argument(
+        "--as", dest="new_name", metavar="NAME", help="keep the outcome beside the present one, as a new configuration"
+    )
+    _add_setting(retune)
+    _add_simulation(retune)
+    retune.set_defaults(command=_retune)
 
     report = commands.add_parser("report", help="show the latest report of a configuration")
     report.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
     report.set_defaults(command=_report)
+
+    serve = commands.add_parser("serve", help="serve the latest model bundle of a configuration, as OpenAI's API")
+    serve.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    serve.set_defaults(command=_serve)
 
     simulate = commands.add_parser("simulate", help="serve an OpenAI-compatible simulated teacher for a folder")
     from distil_dagster.simulator.options import add_arguments
@@ -76,6 +82,28 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(simulate)
     simulate.set_defaults(command=_simulate)
     return parser
+
+
+def _add_setting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting that goes before the file's"
+    )
+
+
+def _add_simulation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--simulated-teacher",
+        type=Path,
+        metavar="FOLDER",
+        help="let a simulator that knows the answers of this folder play all teachers, without any key",
+    )
+    parser.add_argument(
+        "--simulated-error-rate",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the simulator's answers that are wrong (default: %(default)s)",
+    )
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -118,17 +146,34 @@ def _job_problem(path: Path, folder: Path) -> Problem | None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from distil_dagster.cli.running import Simulation, run
+    from distil_dagster.cli.running import run
+
+    return run(options.config, typed_settings(options.set), options.select, _simulation(options))
+
+
+def _retune(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.retuning import retune
+
+    return retune(options.config, typed_settings(options.set), options.new_name, _simulation(options))
+
+
+def _simulation(options: argparse.Namespace) -> "Simulation | None":
+    from distil_dagster.cli.running import Simulation
 
     folder = options.simulated_teacher
-    simulation = Simulation(folder, options.simulated_error_rate) if folder is not None else None
-    return run(options.config, typed_settings(options.set), options.select, simulation)
+    return Simulation(folder, options.simulated_error_rate) if folder is not None else None
 
 
 def _report(options: argparse.Namespace) -> int:
     from distil_dagster.cli.running import show_report
 
     return show_report(options.config)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.serving import serve
+
+    return serve(options.config, options.host, options.port)
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -56,8 +56,14 @@ def find_config(name: str) -> Path:
     raise DistilError(f"{name}: no such configuration; looked for {', '.join(map(str, candidates))}")
 
 
-def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, simulation: Simulation | None) -> int:
-    """Materialize the selected assets (default: all, and the leaderboard) of a configuration.
+def run(
+    name: str,
+    typed: Mapping[str, Mapping[str, Any]],
+    select: str | None,
+    simulation: Simulation | None,
+    job: str = "distil",
+) -> int:
+    """Materialize the selected assets (default: all, and the leaderboard) of a configuration, as a run of `job`.
 
     Raises:
         ConfigError: the configuration or a typed setting has mistakes; nothing was run.
@@ -69,8 +75,8 @@ def run(name: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, s
     for warning in loaded.warnings:
         console.warn(warning)
     with _teachers(simulation, console):
-        succeeded = _materialize(path, loaded.name, typed, select, console)
-    if succeeded and not select:
+        succeeded = _materialize(path, loaded.name, typed, select, console, job)
+    if succeeded and (not select or "eval_report" in select.split(",")):
         return show_report(name)
     return 0 if succeeded else 1
 
@@ -112,10 +118,15 @@ def show_report(name: str) -> int:
 
 
 def _materialize(
-    path: Path, partition: str, typed: Mapping[str, Mapping[str, Any]], select: str | None, console: RunConsole
+    path: Path,
+    partition: str,
+    typed: Mapping[str, Mapping[str, Any]],
+    select: str | None,
+    console: RunConsole,
+    job: str,
 ) -> bool:
     os.environ[FOLDER_VARIABLE] = str(path.parents[1] if path.stem == "config" else path.parent)
-    _settle_dagster_home()
+    settle_dagster_home()
     import dagster as dg
 
     # Only now: the definitions read the folder of configurations when they are imported.
@@ -130,7 +141,8 @@ def _materialize(
         stack.enter_context(package_log_shown(console, already_in_events=in_events))
         started = time.monotonic()
         partitioned = [key for key in chosen if key.to_user_string() != LEADERBOARD]
-        succeeded = not partitioned or _execute(defs, instance, partition, typed, partitioned, console)
+        definition = defs.resolve_job_def(job)
+        succeeded = not partitioned or _execute(definition, instance, partition, typed, partitioned, console)
         if succeeded and len(partitioned) < len(chosen):
             # The leaderboard has no partitions, so it needs a run of its own.
             defs.resolve_job_def("rank").execute_in_process(run_config=dict(_QUIET), instance=instance)
@@ -139,7 +151,7 @@ def _materialize(
 
 
 def _execute(
-    defs: "dg.Definitions",
+    job: "dg.JobDefinition",
     instance: "dg.DagsterInstance",
     partition: str,
     typed: Mapping[str, Mapping[str, Any]],
@@ -150,7 +162,7 @@ def _execute(
 
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, console.show_event)
-    result = defs.resolve_job_def("distil").execute_in_process(
+    result = job.execute_in_process(
         run_config=_QUIET | ({"resources": {CONFIG_KEY: {"config": dict(typed)}}} if typed else {}),
         instance=instance,
         partition_key=partition,
@@ -161,7 +173,7 @@ def _execute(
     return result.success
 
 
-def _settle_dagster_home() -> None:
+def settle_dagster_home() -> None:
     """Where no home is named it is `.dagster`, with the project's settings, so that the UI shows the run too."""
     os.environ.setdefault("DAGSTER_HOME", str(Path(".dagster").resolve()))
     home = Path(os.environ["DAGSTER_HOME"])

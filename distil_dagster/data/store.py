@@ -104,6 +104,18 @@ class ArtefactStore:
         return kind(**values)
 
 
+    def copy(self, name: str, partition: str, new_partition: str) -> Path:
+        """Give another partition the artefact `name` of `partition`, and give its folder.
+
+        Raises:
+            FileNotFoundError: it was never written.
+        """
+        target = self.folder(name, new_partition)
+        with whole_folder(target) as folder:
+            _link_tree(self.folder(name, partition), folder, dirs_exist_ok=True)
+        return target
+
+
 def _fields(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
@@ -116,9 +128,9 @@ def _row_type(annotation: Any) -> type[BaseModel] | None:
     return row_type if isinstance(row_type, type) and issubclass(row_type, BaseModel) else None
 
 
-def _link_tree(source: Path, target: Path) -> None:
+def _link_tree(source: Path, target: Path, *, dirs_exist_ok: bool = False) -> None:
     """Copy a folder without its bytes where the file system can: weights are large, and never changed in place."""
-    shutil.copytree(source, target, copy_function=_link_or_copy)
+    shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=dirs_exist_ok)
 
 
 def _link_or_copy(source: str, target: str) -> str:

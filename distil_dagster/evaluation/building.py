@@ -15,8 +15,8 @@ from distil_dagster.errors import DataError
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation, summarise
 from distil_dagster.evaluation.charts import training_charts
 from distil_dagster.evaluation.data_statistics import SplitStatistics, split_statistics
-from distil_dagster.evaluation.judging import Judge
-from distil_dagster.evaluation.metrics import BINARY_METRICS
+from distil_dagster.evaluation.judging import FromJournal, Judge
+from distil_dagster.evaluation.metrics import BINARY_METRICS, JUDGE_METRIC
 from distil_dagster.evaluation.predictions import ModelPredictions, ModelRole
 from distil_dagster.evaluation.report import write_report
 from distil_dagster.evaluation.report_input import PhaseCounts, PhaseSpend, ReportInput, Setting
@@ -157,7 +157,10 @@ def _score(
     job: Job, role: ModelRole, label: str, rows: Sequence[Example], texts: Sequence[str], client: Client
 ) -> ModelPredictions:
     model = job.config.evaluation.llm_as_a_judge_model_name
-    judge = Judge(client, model, job.description, temperature=steady_temperature(model))
+    # A retuned student writes new answers; verdicts on them are bought where they decide, and nowhere else.
+    is_needed = not job.is_retune or job.task.primary_metric == JUDGE_METRIC
+    asks = client if is_needed else FromJournal(client)
+    judge = Judge(asks, model, job.description, temperature=steady_temperature(model))
     return score_predictions(job.task, rows, texts, judge, model=role, label=label, metrics=metrics_for(job.task))
 
 

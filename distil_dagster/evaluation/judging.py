@@ -67,6 +67,26 @@ class Asks(Protocol):
         """One answer or failure a request, in the order of the requests."""
 
 
+class RecallsToo(Asks, Protocol):
+    """A client that can also answer from its journal alone."""
+
+    def recall(
+        self, requests: Sequence[Request], phase: str, progress: Progress | None = None
+    ) -> list[Answered | Failed]:
+        """One answer that was bought before, or failure, a request."""
+
+
+@dataclass(frozen=True)
+class FromJournal:
+    """A client's journal, asked as the client is: what it does not hold is not bought."""
+
+    client: RecallsToo
+
+    def ask(self, requests: Sequence[Request], phase: str, progress: Progress | None = None) -> list[Answered | Failed]:
+        """One answer or failure a request, in the order of the requests."""
+        return self.client.recall(requests, phase, progress)
+
+
 @dataclass(frozen=True)
 class Judge:
     """A judge for one job: the client to ask through, the catalogue name of the model, and how it is sampled."""

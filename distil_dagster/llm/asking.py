@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from distil_dagster.errors import BudgetError
 from distil_dagster.llm.answers import RawAnswer
-from distil_dagster.llm.buying import Buyer, Lane, Order
+from distil_dagster.llm.buying import Buys, Lane, Order
 from distil_dagster.llm.journal import Journal
 from distil_dagster.llm.reading import ToRepair, after_repair, read_answer, repair_request
 from distil_dagster.llm.requests import Answered, Failed
@@ -48,7 +48,7 @@ class Asking:
 
     def __init__(
         self,
-        buyer: Buyer,
+        buyer: Buys,
         journal: Journal,
         lanes: Callable[[str], Lane],
         tally: Tally,

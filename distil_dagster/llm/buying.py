@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from distil_dagster.errors import ProviderError
 from distil_dagster.llm.answers import RawAnswer
@@ -64,6 +64,21 @@ class _Try:
     failed_attempts: int = 0
     answers_seen: int = 0
     last: Refusal | Trouble | None = None
+
+
+class Buys(Protocol):
+    """Gets what the journal does not have."""
+
+    async def buy(self, order: Order, phase: str, lane: Lane) -> RawAnswer | Failed:
+        """The answer to an order, or why there is none."""
+
+
+class BuysNothing:
+    """Leaves every order without an answer, and so costs nothing."""
+
+    async def buy(self, order: Order, phase: str, lane: Lane) -> Failed:  # noqa: ARG002 - the protocol's signature
+        """Say that it was not bought."""
+        return Failed("not_bought", "the journal has no such answer, and this run buys none", order.key)
 
 
 class Buyer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from distil_dagster.llm.asking import Asking, Counts, Tally
 from distil_dagster.llm.background import BackgroundLoop
 from distil_dagster.llm.budget import Budget
-from distil_dagster.llm.buying import Buyer, Lane, Order
+from distil_dagster.llm.buying import Buyer, Buys, BuysNothing, Lane, Order
 from distil_dagster.llm.journal import Journal, Paid, SqliteJournal
 from distil_dagster.llm.pacing import Patience
 from distil_dagster.llm.provider import Provider
@@ -56,11 +56,13 @@ class Client:
             ProviderError: a provider fails persistently, or a route is wrong.
             BudgetError: the next request could exceed the budget.
         """
-        orders = [Order.of(request, self._routes(request.model)) for request in requests]
-        if not orders:
-            return []
-        asking = Asking(self._buyer, self._journal, self._lane, self._tally, phase, progress)
-        return self._loop.run(asking.run(orders))
+        return self._ask(self._buyer, requests, phase, progress)
+
+    def recall(
+        self, requests: Sequence[Request], phase: str, progress: Progress | None = None
+    ) -> list[Answered | Failed]:
+        """The same from the journal alone: what was never bought is a failure with the reason `not_bought`."""
+        return self._ask(BuysNothing(), requests, phase, progress)
 
     def spent_usd(self, phase: str | None = None) -> float:
         """What this client has paid, for one phase or in all, in US dollars."""
@@ -87,6 +89,15 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ask(
+        self, buyer: Buys, requests: Sequence[Request], phase: str, progress: Progress | None
+    ) -> list[Answered | Failed]:
+        orders = [Order.of(request, self._routes(request.model)) for request in requests]
+        if not orders:
+            return []
+        asking = Asking(buyer, self._journal, self._lane, self._tally, phase, progress)
+        return self._loop.run(asking.run(orders))
 
     def _lane(self, name: str) -> Lane:
         """The lane of that name; one that was given up in an earlier call gets a new chance."""

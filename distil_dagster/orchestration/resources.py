@@ -1,12 +1,14 @@
 """What the assets are given: the configuration, the clients of paid answers, and the store of artefacts."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from distil_dagster.config.retuning import require_retunable
 from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
 from distil_dagster.data.store import ArtefactStore
 from distil_dagster.job import Job, open_job
@@ -16,6 +18,7 @@ from distil_dagster.orchestration.config_files import config_path
 CONFIG_KEY = "distil"
 STORE_KEY = "store"
 ROOT_VARIABLE = "DISTIL_ARTEFACTS"
+RETUNE_TAG = "distil/retune"
 
 
 class BaseOverrides(Base):
@@ -40,21 +43,25 @@ class DistilConfig(dg.ConfigurableResource):
     trace_processing: TraceProcessing | None = Field(default=None, description="How traces become labelled examples.")
 
     _typed: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
+    _is_retune: bool = PrivateAttr(default=False)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember what the person typed: the fields above also hold defaults."""
         run_config: Any = context.run.run_config if context.run else {}
         typed = run_config.get("resources", {}).get(CONFIG_KEY, {}).get("config") or {}
         self._typed = {section: keys for section, keys in typed.items() if keys}
+        self._is_retune = context.run is not None and RETUNE_TAG in context.run.tags
 
     def job(self, partition: str) -> Job:
         """The job of a partition, under what was typed.
 
         Raises:
-            ConfigError: the configuration has mistakes.
+            ConfigError: the configuration has mistakes, or a retune would need other data.
             DataError: the job description is missing or lacks what the task needs.
         """
-        return open_job(config_path(partition), self._typed)
+        if self._is_retune:
+            require_retunable(self._typed)
+        return replace(open_job(config_path(partition), self._typed), is_retune=self._is_retune)
 
 
 class Store(dg.ConfigurableResource):
