@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from projects import opened_project
+from small_trainings import Training, reinforced, tuned
 
 from distil_dagster.config.catalogue import teachers
 from distil_dagster.evaluation.artefacts import TeacherEvaluation
@@ -24,7 +25,9 @@ from distil_dagster.traces.relabel import RelabelledTraces, relabel_traces
 from distil_dagster.traces.relevance import FilteredTraces, filter_traces
 from distil_dagster.traces.seeds import SeedData, build_seed_data
 
-Until = Literal["traces", "filtered", "relabelled", "seeds", "synthetic", "teacher"]
+STUDENT = "Llama-3.2-1B-Instruct"
+
+Until = Literal["traces", "filtered", "relabelled", "seeds", "synthetic", "teacher", "tuned", "reinforced"]
 Sections = Mapping[str, Mapping[str, Any]]
 
 
@@ -73,12 +76,15 @@ class Outcome:
     """What the phases of one run gave, as far as it went, and what was asked on the way."""
 
     job: Job
+    root: Path
     traces: Traces = field(init=False)
     filtered: FilteredTraces = field(init=False)
     relabelled: RelabelledTraces = field(init=False)
     seeds: SeedData = field(init=False)
     synthetic: SyntheticDataset = field(init=False)
     teacher: TeacherEvaluation = field(init=False)
+    tuned: Training = field(init=False)
+    reinforced: Training | None = field(init=False)
     requests: list[Asked] = field(default_factory=list)
     most_in_flight: int = 0
 
@@ -94,6 +100,7 @@ class Runs:
 
     new_folder: Callable[[str], Path]
     jobs: Mapping[str, SmallJob]
+    student: Path
     ignored: str = ""
     made: dict[str, Outcome] = field(default_factory=dict)
 
@@ -109,17 +116,18 @@ class Runs:
             section: {key: value for key, value in settings.items() if f"{section}.{key}" != self.ignored}
             for section, settings in sections.items()
         }
-        equal = json.dumps([name, until, repr(options), repetition, noticed], sort_keys=True)
+        effective = settings_of(self.jobs[name], self.student, noticed)
+        equal = json.dumps([name, until, repr(options), repetition, effective], sort_keys=True)
         if equal not in self.made:
-            self.made[equal] = run(self.new_folder("run"), self.jobs[name], noticed, until, options)
+            self.made[equal] = run(self.new_folder("run"), self.jobs[name].folder, effective, until, options)
         return self.made[equal]
 
 
-def run(root: Path, small: SmallJob, sections: Sections, until: Until, options: Options | None = None) -> Outcome:
-    """Run the phases up to `until` in an empty folder."""
-    with opened_project(root, small.folder, settings_of(small, sections), options) as project:
+def run(root: Path, folder: Path, settings: dict[str, Any], until: Until, options: Options | None = None) -> Outcome:
+    """Run the phases up to `until` on a job's folder, in an empty folder `root`."""
+    with opened_project(root, folder, settings, options) as project:
         job = open_job(root / "configs" / f"{project.partition}.yaml")
-        outcome = Outcome(job)
+        outcome = Outcome(job, root)
         with open_client(job.config, root) as client:
             for phase in phases_before(until):
                 setattr(outcome, phase, _PHASES[phase](outcome, client))
@@ -128,17 +136,28 @@ def run(root: Path, small: SmallJob, sections: Sections, until: Until, options: 
     return outcome
 
 
-def settings_of(small: SmallJob, sections: Sections) -> dict[str, dict[str, Any]]:
+def settings_of(small: SmallJob, student: Path, sections: Sections) -> dict[str, dict[str, Any]]:
     """A configuration that runs in a second, then what the job's folder needs, then `sections`."""
     values: dict[str, dict[str, Any]] = {
         "base": {"task": small.task, "random_seed": 7},
+        "tuning": {
+            "learning_rate": 1e-2,
+            "warmup_ratio": 0,
+            "bf16": False,
+            "lora_r": 8,
+            "per_device_train_batch_size": 4,
+            "per_device_eval_batch_size": 4,
+            "num_train_epochs": 1,
+            "rlvr_num_generations": 2,
+            "rlvr_per_device_batch_size": 4,
+        },
         "trace_processing": {
             "num_traces_as_training_base": 16,
             "num_traces_as_testing_base": 8,
             "min_generated_examples": 1,
         },
         "synthgen": {"generation_target": 12, "generation_iteration_size": 12},
-        "data": {"path": str(small.folder)},
+        "data": {"path": str(small.folder), "students": {STUDENT: str(student)}},
     }
     for laid_over in (small.sections, sections):
         for section, settings in laid_over.items():
@@ -147,9 +166,11 @@ def settings_of(small: SmallJob, sections: Sections) -> dict[str, dict[str, Any]
 
 
 def phases_before(until: Until) -> list[Until]:
-    """The phases up to and with `until`; synthesis and teacher evaluation both follow on the seeds."""
+    """The phases up to and with `until`; synthesis, teacher evaluation and training each follow on the seeds."""
     common: list[Until] = ["traces", "filtered", "relabelled", "seeds"]
-    return common[: common.index(until) + 1] if until in common else [*common, until]
+    ways: list[list[Until]] = [["synthetic"], ["teacher"], ["tuned", "reinforced"]]
+    (path,) = [common + way for way in ways if until in common + way][:1]
+    return path[: path.index(until) + 1]
 
 
 def journal_of(root: Path) -> list[Asked]:
@@ -218,6 +239,14 @@ def _teacher(outcome: Outcome, client: Client) -> TeacherEvaluation:
     return evaluate_teacher(outcome.job, outcome.seeds, client)
 
 
+def _tuned(outcome: Outcome, client: Client) -> Training:
+    return tuned(outcome.job, outcome.seeds, outcome.root)
+
+
+def _reinforced(outcome: Outcome, client: Client) -> Training | None:
+    return reinforced(outcome.job, outcome.seeds, outcome.tuned.job, outcome.root, outcome.root)
+
+
 _PHASES: Mapping[Until, Callable[[Outcome, Client], Any]] = {
     "traces": _traces,
     "filtered": _filtered,
@@ -225,4 +254,6 @@ _PHASES: Mapping[Until, Callable[[Outcome, Client], Any]] = {
     "seeds": _seeds,
     "synthetic": _synthetic,
     "teacher": _teacher,
+    "tuned": _tuned,
+    "reinforced": _reinforced,
 }

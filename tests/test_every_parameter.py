@@ -2,7 +2,6 @@
 
 import pytest
 from parameter_cases import base, evaluation, synthgen, trace_processing, tuning
-from parameter_cases.registry import Pending
 from small_jobs import write_jobs
 from small_runs import Runs
 
@@ -20,20 +19,17 @@ CASES = {f"{name}.{field}": case for name, (_, cases) in SECTIONS.items() for fi
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, case) -> Runs:
-    return Runs(tmp_path_factory.mktemp, write_jobs(tmp_path_factory.mktemp("small-jobs"), case))
+def runs(tmp_path_factory, case, tiny_student) -> Runs:
+    return Runs(tmp_path_factory.mktemp, write_jobs(tmp_path_factory.mktemp("small-jobs"), case), tiny_student)
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_a_parameter_does_what_it_says(parameter, runs):
     assert parameter in CASES, f"{parameter} has no case in tests/parameter_cases"
-    case = CASES[parameter]
-    if isinstance(case, Pending):
-        pytest.xfail(case.reason)
-    case(runs)
+    CASES[parameter](runs)
 
 
-@pytest.mark.parametrize("parameter", [name for name, case in CASES.items() if not isinstance(case, Pending)])
+@pytest.mark.parametrize("parameter", CASES)
 def test_a_case_fails_where_its_parameter_is_ignored(parameter, runs):
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         CASES[parameter](runs.ignoring(parameter))

@@ -8,7 +8,6 @@ nothing. `tuning.learning_rate` and its schedule serve both trainings.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -29,8 +28,9 @@ from distil_dagster.training.arguments import CHECKPOINTS, shared_arguments
 from distil_dagster.training.checkpoints import own_checkpoints, train_on
 from distil_dagster.training.formatting import ChatFormat, load_chat_format
 from distil_dagster.training.job import GrpoJob
-from distil_dagster.training.models import load_tuned, stored_dtype
+from distil_dagster.training.models import hold_trained_in_32_bits, load_tuned, stored_dtype
 from distil_dagster.training.predict import stop_ids
+from distil_dagster.training.ranks import processes
 from distil_dagster.training.reporting import Report
 from distil_dagster.training.rewards import JudgeReward
 from distil_dagster.training.rows import RewardRow, read_rows, write_rows
@@ -93,7 +93,8 @@ def reinforce(job: GrpoJob, rewarding: Judge, measuring: Judge, report: Report) 
     if held_out:
         from distil_dagster.training.held_out import HeldOutRows, HeldOutWatch
 
-        measured = HeldOutRows(held_out, chat, task, measuring, job.max_new_tokens)
+        batch_size = job.tuning.rlvr_per_device_batch_size
+        measured = HeldOutRows(held_out, chat, task, measuring, job.max_new_tokens, batch_size)
         trainer.add_callback(HeldOutWatch(measured, trainer.accelerator, report))
     started = time.monotonic()
     resumed_at = _train_on_signal(trainer, checkpoints, reward)
@@ -140,7 +141,7 @@ def _trainer(
 
     from distil_dagster.training.trainer_progress import TrainerProgress
 
-    steps = steps_in(job.tuning, len(rows), int(os.environ.get("WORLD_SIZE", "1")))
+    steps = steps_in(job.tuning, len(rows), processes())
     if not steps:
         raise TrainingError(
             f"{job.rows}: {len(rows)} rows are too few for one step of RLVR; raise tuning.rlvr_dataset_size, "
@@ -155,6 +156,7 @@ def _trainer(
         processing_class=chat.tokenizer,
         callbacks=[TrainerProgress("rlvr", report, None, steps // CHECKPOINTS)],
     )
+    hold_trained_in_32_bits(trainer.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -195,7 +197,7 @@ def _train_on_signal(trainer: Any, checkpoints: Path, reward: JudgeReward) -> in
         reward.demand_signal()
     except TrainingError:
         # Who runs it again would go on behind the steps that taught nothing.
-        shutil.rmtree(checkpoints)
+        shutil.rmtree(checkpoints, ignore_errors=True)
         raise
     return began
 

@@ -19,7 +19,7 @@ from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.evaluation.scoring import reference_check
 from distil_dagster.tasks.base import Task
 from distil_dagster.training.formatting import ChatFormat
-from distil_dagster.training.predict import Generator, batches_by_length
+from distil_dagster.training.predict import Generator, batches_by_length, read_answer, stop_ids
 from distil_dagster.training.reporting import Report
 from distil_dagster.training.rewards import case_of
 from distil_dagster.training.rows import RewardRow
@@ -28,20 +28,29 @@ log = logging.getLogger("distil_dagster")
 
 MEASURED = "held_out"
 _TIMES = 4
-_BATCH_SIZE = 16
 
 
 class HeldOutRows:
-    """Rows to measure a student on; `judge` is that of the evaluation, asked only where it decides."""
+    """Rows to measure a student on, answered `batch_size` at a time.
+
+    `judge` is that of the evaluation, asked only where it decides.
+    """
 
     def __init__(
-        self, rows: Sequence[RewardRow], chat: ChatFormat, task: Task, judge: Judge, max_new_tokens: int
+        self,
+        rows: Sequence[RewardRow],
+        chat: ChatFormat,
+        task: Task,
+        judge: Judge,
+        max_new_tokens: int,
+        batch_size: int,
     ) -> None:
         self.rows = tuple(rows)
         self._chat = chat
         self._task = task
         self._judge = judge
         self._max_new_tokens = max_new_tokens
+        self._batch_size = batch_size
 
     @property
     def metric(self) -> str:
@@ -62,13 +71,14 @@ class HeldOutRows:
 
     def _written(self, model: Any, rows: Sequence[RewardRow]) -> list[str]:
         prompts = [self._chat.prompt_ids(row) for row in rows]
-        generator = Generator(model, self._chat, prompts, self._max_new_tokens)
+        stops = stop_ids(model, self._chat)
+        generator = Generator(model, self._chat.pad_id, stops, prompts, self._max_new_tokens)
         texts: dict[int, str] = {}
         training = model.training
         model.eval()
-        for batch in batches_by_length(prompts, _BATCH_SIZE):
+        for batch in batches_by_length(prompts, self._batch_size, self._max_new_tokens):
             for at, ids in zip(batch, generator.answer(batch), strict=True):
-                texts[at] = generator.written(rows[at].id, ids).text
+                texts[at] = read_answer(rows[at].id, ids, self._chat, stops).text
         model.train(training)
         return [texts[at] for at in range(len(rows))]
 

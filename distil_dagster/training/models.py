@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 from pathlib import Path
@@ -31,21 +30,28 @@ def load_base(folder: Path, **settings: Any) -> Any:
     """A model from its folder, on the processor.
 
     Raises:
-        TrainingError: the folder holds no model that can be read.
+        TrainingError: the folder holds no model that can be read, or not all of its weights.
     """
     from transformers import AutoModelForCausalLM
 
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa", **settings)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, attn_implementation="sdpa", output_loading_info=True, **settings
+        )
     except (OSError, ValueError) as error:
         raise TrainingError(f"{folder}: no model that can be read: {error}") from error
+    if found["missing_keys"]:
+        # They would be drawn at random.
+        raise TrainingError(f"{folder}: its weights lack {min(found['missing_keys'])}, which its config.json asks for")
+    return model
 
 
 def load_trainable(folder: Path, tuning: Tuning) -> Any:
     """The student as `tuning` wants it for training: 4 bits, 16 or 32.
 
     Weights that are trained themselves stay in 32 bits even in mixed precision, where small updates of 16-bit weights
-    would be rounded away; a frozen base under LoRA loses nothing by 16.
+    would be rounded away; a frozen base under LoRA loses nothing by 16. Of a base in 4 bits, embeddings, norms and the
+    output layer stay in 16 or 32.
 
     Raises:
         TrainingError: this machine cannot train so; names the parameter.
@@ -53,18 +59,33 @@ def load_trainable(folder: Path, tuning: Tuning) -> Any:
     import torch
 
     check_machine(tuning)
-    if tuning.use_lora and tuning.use_qlora:
-        from transformers import BitsAndBytesConfig
+    dtype = torch.bfloat16 if tuning.use_lora and tuning.bf16 else torch.float32
+    if not (tuning.use_lora and tuning.use_qlora):
+        return load_base(folder, dtype=dtype)
+    local_device: int | str = int(os.environ.get("LOCAL_RANK", "0")) if has_gpu() else "cpu"
+    return load_base(folder, dtype=dtype, quantization_config=_four_bits(dtype), device_map={"": local_device})
 
-        quantization = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16 if tuning.bf16 else torch.float32,
-        )
-        local_gpu = int(os.environ.get("LOCAL_RANK", "0"))
-        return load_base(folder, quantization_config=quantization, device_map={"": local_gpu})
-    return load_base(folder, dtype=torch.bfloat16 if tuning.use_lora and tuning.bf16 else torch.float32)
+
+def _four_bits(dtype: Any) -> Any:
+    """QLoRA's format (https://arxiv.org/abs/2305.14314): NF4, its scales quantised once more; computes in `dtype`."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def hold_trained_in_32_bits(model: Any) -> None:
+    """Undo what TRL does to an adapter on a 4-bit base: in 16 bits, small updates would be rounded away.
+
+    A training that goes on after a kill would also end otherwise, as adapters are read back in 32 bits.
+    """
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
 
 
 def load_tuned(folder: Path, adapter: Path | None, tuning: Tuning) -> Any:
@@ -89,10 +110,12 @@ def check_machine(tuning: Tuning) -> None:
         raise TrainingError("tuning.bf16: this GPU cannot compute in bfloat16; set tuning.bf16 to false")
     if not (tuning.use_lora and tuning.use_qlora):
         return
-    if platform.system() != "Linux" or not has_gpu():
-        raise TrainingError("tuning.use_qlora: needs Linux with an NVIDIA GPU; set tuning.use_qlora to false")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise TrainingError("tuning.use_qlora: needs the package bitsandbytes: pip install bitsandbytes")
+    from transformers.utils import is_bitsandbytes_available
+
+    if platform.system() != "Linux":
+        raise TrainingError("tuning.use_qlora: needs Linux; set tuning.use_qlora to false")
+    if not is_bitsandbytes_available():
+        raise TrainingError("tuning.use_qlora: needs the package bitsandbytes: pip install 'bitsandbytes>=0.50'")
 
 
 def load_merged(folder: Path, adapter: Path | None) -> Any:
@@ -113,9 +136,22 @@ def _with_adapter(model: Any, folder: Path, adapter: Path, *, is_trainable: bool
     if not (adapter / "adapter_config.json").is_file():
         raise TrainingError(f"{adapter}: no adapter: it has no adapter_config.json")
     try:
-        return PeftModel.from_pretrained(model, adapter, is_trainable=is_trainable)
+        adapted = PeftModel.from_pretrained(model, adapter, is_trainable=is_trainable)
     except (OSError, ValueError, RuntimeError) as error:
         raise TrainingError(f"{adapter}: not an adapter of {folder}: {error}") from error
+    _demand_all_of(adapted, folder, adapter)
+    return adapted
+
+
+def _demand_all_of(adapted: Any, folder: Path, adapter: Path) -> None:
+    """Weights of layers that the model does not have would be left out without a word."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(adapter / "adapter_model.safetensors", "pt") as file:
+        differing = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
+    if differing:
+        raise TrainingError(f"{adapter}: not an adapter of {folder}: they differ in {min(differing)}")
 
 
 def load_answering(folder: Path, adapter: Path | None) -> Any:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from distil_dagster.progress import Progress
 from distil_dagster.training.formatting import ChatFormat, load_chat_format
 from distil_dagster.training.job import PredictJob
-from distil_dagster.training.models import load_answering
+from distil_dagster.training.models import has_gpu, load_answering
 from distil_dagster.training.rows import ChatRow, Written, read_rows, write_rows
-from distil_dagster.training.shared_prefix import can_share, lay_out, prefix_cache, shared_length
+from distil_dagster.training.shared_prefix import can_share, lay_out, prefix_cache, repeated, shared_length
+
+# Tokens that a batch may hold, answers included: 2 to 4 GB of keys and values in most students.
+PLACES = 16_384
+# Leaving rows out of a batch copies the others' keys and values, as every step does: worth it once so many are done.
+_DONE = 1 / 4
 
 
 def predict(job: PredictJob) -> list[Written]:
-    """Answer every row and write the answers in the rows' order.
+    """Answer every row and write the answers in the rows' order; by vLLM where that is installed beside a GPU.
 
     Raises:
         TrainingError: a row is too long for the model, or a folder cannot be read.
@@ -22,79 +28,144 @@ def predict(job: PredictJob) -> list[Written]:
     rows = read_rows(job.rows, ChatRow)
     chat = load_chat_format(job.model)
     prompts = [chat.prompt_ids(row) for row in rows]
-    model = load_answering(job.model, job.adapter)
-    generator = Generator(model, chat, prompts, job.max_new_tokens)
-    answers: dict[int, Written] = {}
-    progress = Progress("predict", len(rows), "rows")
-    for batch in batches_by_length(prompts, job.batch_size):
-        for at, ids in zip(batch, generator.answer(batch), strict=True):
-            answers[at] = generator.written(rows[at].id, ids)
-        progress.advance(len(batch))
-    written = [answers[at] for at in range(len(rows))]
+    if has_gpu() and importlib.util.find_spec("vllm") is not None:
+        from distil_dagster.training.vllm_predict import answers_by_vllm
+
+        answers, stops = answers_by_vllm(job, prompts)
+    else:
+        answers, stops = _answers_by_transformers(job, chat, prompts)
+    written = [read_answer(row.id, ids, chat, stops) for row, ids in zip(rows, answers, strict=True)]
     write_rows(job.output, written)
     return written
 
 
-def batches_by_length(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
-    """Positions of the prompts in batches, longest first: memory that suffices for the first suffices for all."""
-    order = sorted(range(len(prompts)), key=lambda at: -len(prompts[at]))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def batches_by_length(
+    prompts: Sequence[Sequence[int]], batch_size: int, max_new_tokens: int, places: int = PLACES
+) -> Iterator[list[int]]:
+    """Positions of the prompts in batches, longest first: memory that suffices for the first suffices for all.
+
+    A batch has at most `batch_size` rows and no more than `places` tokens, and no row is filled up to more than twice
+    its length, all this if each writes `max_new_tokens`.
+    """
+    lengths = [len(prompt) + max_new_tokens for prompt in prompts]
+    order = sorted(range(len(prompts)), key=lambda at: -lengths[at])
+    while order:
+        longest = lengths[order[0]]
+        fitting = order[: max(1, min(batch_size, places // longest))]
+        batch = [at for at in fitting if 2 * lengths[at] >= longest]
+        yield batch
+        order = order[len(batch) :]
+
+
+def _answers_by_transformers(
+    job: PredictJob, chat: ChatFormat, prompts: Sequence[list[int]]
+) -> tuple[list[list[int]], frozenset[int]]:
+    """The token ids written after each prompt, and the ids that end an answer."""
+    model = load_answering(job.model, job.adapter)
+    stops = stop_ids(model, chat)
+    generator = Generator(model, chat.pad_id, stops, prompts, job.max_new_tokens)
+    answers: dict[int, list[int]] = {}
+    progress = Progress("predict", len(prompts), "rows")
+    for batch in batches_by_length(prompts, job.batch_size, job.max_new_tokens):
+        answers.update(zip(batch, generator.answer(batch), strict=True))
+        progress.advance(len(batch))
+    return [answers[at] for at in range(len(prompts))], stops
 
 
 class Generator:
     """Answers prompts with one model; what all of them begin with is computed once."""
 
-    def __init__(self, model: Any, chat: ChatFormat, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
+    def __init__(
+        self, model: Any, pad_id: int, stops: frozenset[int], prompts: Sequence[list[int]], max_new_tokens: int
+    ) -> None:
         self._model = model
-        self._chat = chat
+        self._pad_id = pad_id
+        self._stops = stops
         self._prompts = prompts
         self._max_new_tokens = max_new_tokens
         self._prefix = shared_length(prompts) if can_share(model.config.model_type) else 0
-        self._stop_ids = stop_ids(model, chat)
+        self._prefix_cache: Any = None
 
     def answer(self, batch: Sequence[int]) -> list[list[int]]:
-        """The token ids written after the prompts of `batch`, in its order, up to and with the one that stops."""
+        """The token ids written after the prompts of `batch`, in its order, up to and with the one that stops.
+
+        Where the GPU's memory does not suffice, the halves of the batch are answered one after the other.
+
+        Raises:
+            torch.OutOfMemoryError: it does not suffice for a single prompt.
+        """
         import torch
 
-        prompts = [self._prompts[at] for at in batch]
-        layout = lay_out(prompts, self._prefix, self._chat.pad_id)
+        try:
+            with torch.inference_mode():
+                return self._answer_together(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        # Outside the handler: the error holds on to what was computed.
+        torch.cuda.empty_cache()
+        half = len(batch) // 2
+        return self.answer(batch[:half]) + self.answer(batch[half:])
+
+    def _answer_together(self, batch: Sequence[int]) -> list[list[int]]:
+        import torch
+
         device = self._model.device
-        ids = torch.tensor(layout.input_ids, device=device)
-        with torch.inference_mode():
-            cache = prefix_cache(self._model, ids[:1, : layout.prefix], len(batch)) if layout.prefix else None
-            written = self._model.generate(
-                input_ids=ids,
-                attention_mask=torch.tensor(layout.attention_mask, device=device),
-                past_key_values=cache,
-                generation_config=self._settings(),
-            )
-        return [self._until_stop(row) for row in written[:, ids.shape[1] :].tolist()]
+        layout = lay_out([self._prompts[at] for at in batch], self._prefix, self._pad_id)
+        mask = torch.tensor(layout.attention_mask, device=device)
+        given = torch.tensor(layout.input_ids, device=device)[:, self._prefix :]
+        cache = self._cache(len(batch))
+        answers: list[list[int]] = [[] for _ in batch]
+        writing = list(range(len(batch)))
+        places = list(writing)
+        for _ in range(self._max_new_tokens):
+            tokens = self._next_tokens(given, mask, cache)
+            for place, token in zip(places, tokens.tolist(), strict=True):
+                if place in writing:
+                    answers[place].append(token)
+            writing = [place for place in writing if answers[place][-1] not in self._stops]
+            if not writing:
+                break
+            if len(writing) <= (1 - _DONE) * len(places):
+                kept = torch.tensor([places.index(place) for place in writing], device=device)
+                cache.reorder_cache(kept)
+                tokens, mask, places = tokens[kept], mask[kept], list(writing)
+            given, mask = tokens[:, None], torch.cat([mask, mask.new_ones(len(places), 1)], dim=1)
+        return answers
 
-    def written(self, row_id: str, ids: Sequence[int]) -> Written:
-        """The text of an answer and how it ended."""
-        stopped = bool(ids) and ids[-1] in self._stop_ids
-        text = self._chat.decode(ids[:-1] if stopped else ids)
-        return Written(id=row_id, text=text, finish_reason="stop" if stopped else "length")
-
-    def _settings(self) -> Any:
-        # A model's own settings may ask for sampling or penalties; only its special tokens matter here.
-        from transformers import GenerationConfig
-
-        return GenerationConfig(
-            do_sample=False,
-            max_new_tokens=self._max_new_tokens,
-            eos_token_id=sorted(self._stop_ids),
-            pad_token_id=self._chat.pad_id,
+    def _next_tokens(self, given: Any, mask: Any, cache: Any) -> Any:
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -given.shape[1] :]
+        outputs = self._model(
+            input_ids=given,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
         )
+        return outputs.logits[:, -1].argmax(dim=-1)
 
-    def _until_stop(self, ids: list[int]) -> list[int]:
-        ends = [at for at, token in enumerate(ids) if token in self._stop_ids]
-        return ids[: ends[0] + 1] if ends else ids
+    def _cache(self, rows: int) -> Any:
+        import torch
+        from transformers import DynamicCache
+
+        if not self._prefix:
+            return DynamicCache(config=self._model.config)
+        if self._prefix_cache is None:
+            shared = torch.tensor([self._prompts[0][: self._prefix]], device=self._model.device)
+            self._prefix_cache = prefix_cache(self._model, shared)
+        return repeated(self._prefix_cache, rows)
 
 
 def stop_ids(model: Any, chat: ChatFormat) -> frozenset[int]:
-    """The tokens that end an answer: the template's ends of text and call, and what the model's own settings name."""
+    """The tokens that end an answer: those of the student's template and family, and what the model's settings name."""
     own = model.generation_config.eos_token_id
     named = own if isinstance(own, list) else [] if own is None else [own]
-    return frozenset({chat.end_of_turn_id, chat.end_of_call_id, *named})
+    return chat.stop_ids.union(named)
+
+
+def read_answer(row_id: str, ids: Sequence[int], chat: ChatFormat, stops: frozenset[int]) -> Written:
+    """An answer's text, without the token that stops, and how it ended."""
+    stopped = bool(ids) and ids[-1] in stops
+    text = chat.decode(ids[:-1] if stopped else ids)
+    return Written(id=row_id, text=text, finish_reason="stop" if stopped else "length")

@@ -18,10 +18,11 @@ from distil_dagster.progress import clock
 from distil_dagster.training import curve
 from distil_dagster.training.arguments import CHECKPOINTS, shared_arguments
 from distil_dagster.training.checkpoints import own_checkpoints, train_on
+from distil_dagster.training.families import Family
 from distil_dagster.training.formatting import ChatFormat, TrainingRow, load_chat_format
 from distil_dagster.training.job import SftJob
 from distil_dagster.training.mask_audit import MaskAudit, audit_masks
-from distil_dagster.training.models import has_gpu, load_trainable, stored_dtype
+from distil_dagster.training.models import has_gpu, hold_trained_in_32_bits, load_trainable, stored_dtype
 from distil_dagster.training.reporting import Report
 from distil_dagster.training.rows import ChatRow, read_rows, write_rows
 
@@ -100,8 +101,8 @@ def _trainer(
     report: Report,
 ) -> Any:
     from transformers import PrinterCallback
-    from trl import SFTTrainer
 
+    from distil_dagster.training.like_lengths import LikeLengthsTrainer
     from distil_dagster.training.prefix_trainer import PrefixCollator, PrefixTrainer
     from distil_dagster.training.trainer_progress import TrainerProgress
 
@@ -113,20 +114,21 @@ def _trainer(
         "model": model,
         "args": _arguments(job, checkpoints, steps, held_out=bool(eval_rows)),
         "train_dataset": _dataset(train_rows),
-        "eval_dataset": _dataset(eval_rows) if eval_rows else None,
+        "eval_dataset": _dataset(sorted(eval_rows, key=lambda row: len(row.input_ids))) if eval_rows else None,
         "processing_class": chat.tokenizer,
-        "peft_config": _lora(job.tuning),
+        "peft_config": _lora(job.tuning, chat.family),
         "callbacks": [
             TrainerProgress("sft", report, _tokens_a_step(train_rows, job.tuning, steps), steps // CHECKPOINTS)
         ],
     }
     if has_gpu():
-        trainer = SFTTrainer(**settings)
+        trainer = LikeLengthsTrainer(**settings)
     else:
         # TRL leaves out the logits of the prompt on GPUs only.
         share = not job.tuning.memory_optimized_training
         collator = PrefixCollator(chat.pad_id, model.config.model_type, share)
         trainer = PrefixTrainer(**settings, data_collator=collator)
+    hold_trained_in_32_bits(trainer.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -148,15 +150,16 @@ def _arguments(job: SftJob, checkpoints: Path, steps: int, *, held_out: bool) ->
     )
 
 
-def _lora(tuning: Tuning) -> Any:
+def _lora(tuning: Tuning, family: Family) -> Any:
     from peft import LoraConfig
 
     if not tuning.use_lora:
         return None
+    targets = family.lora_targets
     return LoraConfig(
         r=tuning.lora_r,
         lora_alpha=tuning.lora_r * tuning.lora_alpha_multiplier,
-        target_modules="all-linear",
+        target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
 

@@ -59,11 +59,18 @@ def fill(rows: Sequence[Sequence[int]], prefix: int, filler: int) -> list[list[i
     return [[*row[:prefix], *[filler] * (length - len(row)), *row[prefix:]] for row in rows]
 
 
-def prefix_cache(model: Any, prefix_ids: Any, rows: int) -> Any:
-    """Keys and values of a prefix (`1 x length` ids), computed once and repeated for `rows` rows."""
+def prefix_cache(model: Any, prefix_ids: Any) -> Any:
+    """Keys and values of a prefix (`1 x length` ids)."""
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.config)
     model(input_ids=prefix_ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    cache.batch_repeat_interleave(rows)
     return cache
+
+
+def repeated(cache: Any, rows: int) -> Any:
+    """A prefix's keys and values for `rows` rows; the given ones stay as they are."""
+    from transformers import DynamicCache
+
+    whole = (rows, -1, -1, -1)
+    return DynamicCache([(layer.keys.expand(whole), layer.values.expand(whole)) for layer in cache.layers])

@@ -1,25 +1,17 @@
 """The cases of a section by the name of their parameter."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from small_runs import Runs
 
 Check = Callable[[Runs], None]
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A parameter whose outcome is not shown here yet; `reason` names the work that will."""
-
-    reason: str
-
-
 class Cases:
     """One case a parameter: a function whose name says what the parameter does."""
 
     def __init__(self) -> None:
-        self.by_parameter: dict[str, Check | Pending] = {}
+        self.by_parameter: dict[str, Check] = {}
 
     def __call__(self, parameter: str) -> Callable[[Check], Check]:
         """Register a function as the case of a parameter."""
@@ -30,12 +22,12 @@ class Cases:
 
         return register
 
-    def pend(self, parameters: Iterable[str], reason: str) -> None:
-        """Register parameters as pending."""
-        for parameter in parameters:
-            self._add(parameter, Pending(reason))
+    def include(self, others: "Cases") -> None:
+        """Register the cases of another module for the same section."""
+        for parameter, check in others.by_parameter.items():
+            self._add(parameter, check)
 
-    def _add(self, parameter: str, entry: Check | Pending) -> None:
+    def _add(self, parameter: str, check: Check) -> None:
         if parameter in self.by_parameter:
             raise ValueError(f"{parameter} has two cases")
-        self.by_parameter[parameter] = entry
+        self.by_parameter[parameter] = check

@@ -10,13 +10,13 @@ from distil_dagster.errors import ProviderError, TrainingError
 from distil_dagster.evaluation.judging import Judged, Unread
 from distil_dagster.training.checkpoints import own_checkpoints
 from distil_dagster.training.curve import FILE_NAME, CurvePoint
+from distil_dagster.training.failures import memory_advice
 from distil_dagster.training.grpo import GrpoSummary, reinforce, steps_in
 from distil_dagster.training.job import GrpoJob, read_job, write_job
 from distil_dagster.training.models import load_merged
 from distil_dagster.training.rows import RewardRow, read_rows, write_rows
 from distil_dagster.training.sft import SUMMARY_FILE
 from distil_dagster.training.sft import train as fine_tune
-from distil_dagster.training.worker import memory_advice
 
 ANIMALS = {"cat": "It meows.", "dog": "It barks.", "cow": "It moos."}
 

@@ -1,75 +1,115 @@
 import pytest
+from training.small_models import small_model
 
 from distil_dagster.training.formatting import load_chat_format
 
 
-def batch(student, rows, *, share):
+def collated(student, rows, *, share=True, model_type="llama"):
     from distil_dagster.training.prefix_trainer import PrefixCollator
 
     chat = load_chat_format(student)
     tokens = [chat.training_row(row) for row in rows]
-    collate = PrefixCollator(chat.pad_id, "llama", share)
+    collate = PrefixCollator(chat.pad_id, model_type, share)
     return collate([{"input_ids": row.input_ids, "labels": row.labels} for row in tokens])
 
 
-def loss_and_gradient(student, inputs):
-    """Loss by the plain forward pass over everything, or by the trainer's own, with the gradient of one matrix."""
-    import torch
-
-    from distil_dagster.training.models import load_base
+def loss_and_gradients(model, inputs):
+    """Loss by the plain forward pass over everything, or by the trainer's own, with the gradients of all weights."""
     from distil_dagster.training.prefix_trainer import answer_loss
 
-    model = load_base(student, dtype=torch.float32)
+    model.zero_grad()
     loss = answer_loss(model, inputs) if "prefix" in inputs else model(**inputs).loss
     loss.backward()
-    return loss.item(), model.model.layers[0].self_attn.q_proj.weight.grad
+    return loss.item(), {name: weight.grad.clone() for name, weight in model.named_parameters()}
 
 
-@pytest.mark.parametrize("share", [True, False])
-def test_loss_and_gradient_are_those_of_the_plain_forward_pass(student, rows, share):
+def plain_batch(student, rows):
+    """The same rows filled up at their ends under a mask, as collators do."""
     import torch
 
-    inputs = batch(student, rows[:6], share=share)
-    assert (inputs["prefix"] > 0) == share
     chat = load_chat_format(student)
-    tokens = [chat.training_row(row) for row in rows[:6]]
+    tokens = [chat.training_row(row) for row in rows]
     length = max(len(row.input_ids) for row in tokens)
-    plain = {
-        "input_ids": torch.tensor([row.input_ids + [0] * (length - len(row.input_ids)) for row in tokens]),
-        "labels": torch.tensor([row.labels + [-100] * (length - len(row.labels)) for row in tokens]),
+
+    def filled(values, filler):
+        return torch.tensor([[*one, *[filler] * (length - len(one))] for one in values])
+
+    return {
+        "input_ids": filled([row.input_ids for row in tokens], chat.pad_id),
+        "labels": filled([row.labels for row in tokens], -100),
+        "attention_mask": filled([[1] * len(row.input_ids) for row in tokens], 0),
     }
-    loss, gradient = loss_and_gradient(student, inputs)
-    plain_loss, plain_gradient = loss_and_gradient(student, plain)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "share"), [("llama", True), ("llama", False), ("gemma3_text", True), ("lfm2", True)]
+)
+def test_loss_and_gradients_are_those_of_the_plain_forward_pass(student, rows, model_type, share):
+    import torch
+
+    inputs = collated(student, rows[:7], share=share, model_type=model_type)
+    assert (inputs["prefix"] > 0) == (share and model_type == "llama")
+    model = small_model(student, model_type)
+    loss, gradients = loss_and_gradients(model, inputs)
+    plain_loss, plain_gradients = loss_and_gradients(model, plain_batch(student, rows[:7]))
     assert loss == pytest.approx(plain_loss, rel=1e-5)
-    assert torch.allclose(gradient, plain_gradient, atol=1e-6)
+    for name, gradient in gradients.items():
+        assert torch.allclose(gradient, plain_gradients[name], atol=1e-5), name
+
+
+def test_no_token_of_a_prompt_adds_to_the_loss(student, rows):
+    """The loss is exactly the mean over the answers' tokens, each row read alone."""
+    import torch
+
+    chat, model = load_chat_format(student), small_model(student)
+    losses = []
+    for row in map(chat.training_row, rows[:5]):
+        logits = model(input_ids=torch.tensor([row.input_ids])).logits[0].log_softmax(-1)
+        start = len(row.input_ids) - len(row.trained_ids)
+        losses += [-logits[start + at - 1, token].item() for at, token in enumerate(row.trained_ids)]
+    loss, _ = loss_and_gradients(model, collated(student, rows[:5]))
+    assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+def test_logits_are_computed_for_answers_alone_and_the_output_layer_is_left_as_it_was(student, rows):
+    model, seen = small_model(student), []
+    hook = model.lm_head.register_forward_hook(lambda _module, _given, logits: seen.append(tuple(logits.shape)))
+    inputs = collated(student, rows[:6], share=False)
+    loss_and_gradients(model, inputs)
+    trained = int((inputs["labels"] != -100).sum())
+    assert seen == [(trained, model.config.vocab_size)]
+    hook.remove()
+    assert model(input_ids=inputs["input_ids"]).logits.shape[:2] == inputs["input_ids"].shape
 
 
 def test_a_single_row_has_no_prefix_to_share(student, rows):
-    assert batch(student, rows[:1], share=True)["prefix"] == 0
+    assert collated(student, rows[:1])["prefix"] == 0
 
 
-def test_answers_of_different_lengths_stand_under_each_other(student, rows):
-    inputs = batch(student, rows[:3], share=True)
-    trained = (inputs["labels"] != -100).sum(dim=1)
-    assert inputs["answer_length"] == trained.max()
-    assert (inputs["labels"][:, -1] == inputs["input_ids"][:, -1]).all()
+def test_a_prefix_that_saves_little_is_not_shared():
+    from distil_dagster.training.prefix_trainer import PrefixCollator
+
+    def prefix(common):
+        rows = [[*range(1, common + 1), *range(100 * at, 100 * at + 80)] for at in (1, 2)]
+        labels = [[*[-100] * (len(row) - 1), row[-1]] for row in rows]
+        tokens = [{"input_ids": row, "labels": label} for row, label in zip(rows, labels, strict=True)]
+        return PrefixCollator(0, "llama", share=True)(tokens)["prefix"]
+
+    assert prefix(5) == 0
+    assert prefix(40) == 40
 
 
 def test_the_loss_is_divided_by_the_tokens_of_the_whole_update(student, rows):
-    import torch
-
-    from distil_dagster.training.models import load_base
     from distil_dagster.training.prefix_trainer import answer_loss
 
-    model = load_base(student, dtype=torch.float32)
-    inputs = batch(student, rows[:4], share=True)
+    model, inputs = small_model(student), collated(student, rows[:4])
     count = int((inputs["labels"] != -100).sum())
     whole = answer_loss(model, inputs)
     half = answer_loss(model, inputs, 2 * count)
     assert half.item() == pytest.approx(whole.item() / 2)
 
 
-def test_logits_are_not_to_be_had(student, rows):
+def test_logits_are_not_to_be_had():
     from distil_dagster.training.prefix_trainer import PrefixTrainer
 
     with pytest.raises(NotImplementedError):

@@ -1,5 +1,8 @@
+import shutil
+
 import pytest
 from safetensors.torch import load_file
+from training.conftest import CRIES, chat_row
 
 from distil_dagster.errors import TrainingError
 from distil_dagster.training.checkpoints import own_checkpoints
@@ -35,6 +38,83 @@ def test_training_lowers_the_loss_and_keeps_the_step_with_the_lowest_held_out_lo
     assert summary.best_eval_loss == min(held_out.values())
     assert held_out[summary.best_step] == summary.best_eval_loss
     assert summary.steps == 10
+
+
+def test_what_is_saved_is_the_step_with_the_lowest_held_out_loss_not_the_last(sft_job, recorder):
+    # What is held out contradicts the rest: the better training is learned, the worse it goes there.
+    write_rows(
+        sft_job.eval_rows,
+        [chat_row(cry, cry, animal) for cry, animal in zip(CRIES, ("cow", "cat", "dog"), strict=True)],
+    )
+    job = sft_job.model_copy(update={"tuning": sft_job.tuning.model_copy(update={"num_train_epochs": 8})})
+    summary = train(job, recorder)
+    assert summary.best_step < summary.steps
+    best, last = (
+        load_file(own_checkpoints(job) / f"checkpoint-{step}" / "adapter_model.safetensors")
+        for step in (summary.best_step, summary.steps)
+    )
+    saved = load_file(job.output / "adapter_model.safetensors")
+    assert all((saved[name] == best[name]).all() for name in saved)
+    assert any((saved[name] != last[name]).any() for name in saved)
+
+
+@pytest.fixture
+def student_with_biases(student, tmp_path):
+    """The student with biases that are not zero, as some families have them."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path / "with-biases"
+    shutil.copytree(student, folder)
+    config = LlamaConfig.from_pretrained(student, attention_bias=True, mlp_bias=True)
+    model = LlamaForCausalLM(config)
+    model.load_state_dict(AutoModelForCausalLM.from_pretrained(student).state_dict(), strict=False)
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(weight)
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_weight_decay_spares_biases_and_norms(sft_job, recorder, student_with_biases, tmp_path):
+    """After a single step, weights with and without decay differ by the decay alone."""
+    settings = {
+        "use_lora": False,
+        "learning_rate": 1e-3,
+        "learning_rate_scheduler": "constant",
+        "warmup_ratio": 0.0,
+        "per_device_train_batch_size": 18,
+        "num_train_epochs": 1,
+    }
+    after = []
+    for decay in (0.0, 0.5):
+        job = sft_job.model_copy(
+            update={
+                "student": student_with_biases,
+                "tuning": sft_job.tuning.model_copy(update={**settings, "weight_decay": decay}),
+                "output": tmp_path / f"decay-{decay}",
+            }
+        )
+        assert train(job, recorder).steps == 1
+        after.append(load_file(job.output / "model.safetensors"))
+    spared = {name for name in after[0] if (after[0][name] == after[1][name]).all()}
+    assert spared == {name for name in after[0] if name.endswith("bias") or "norm" in name}
+
+
+def test_rows_of_a_batch_are_of_like_length(sft_job, recorder, monkeypatch):
+    from distil_dagster.training.prefix_trainer import PrefixCollator
+
+    seen, collate = [], PrefixCollator.__call__
+
+    def watch(self, rows):
+        seen.append([len(row["input_ids"]) for row in rows])
+        return collate(self, rows)
+
+    monkeypatch.setattr(PrefixCollator, "__call__", watch)
+    train(sft_job, recorder)
+    full = [lengths for lengths in seen if len(lengths) == 4]
+    all_lengths = {length for lengths in seen for length in lengths}
+    assert sum(max(lengths) - min(lengths) for lengths in full) / len(full) < (max(all_lengths) - min(all_lengths)) / 2
 
 
 def test_the_output_folder_holds_adapter_tokenizer_curve_audit_and_summary(sft_job, recorder):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distil_dagster.training.shared_prefix import can_share, fill, lay_out, prefix_cache, shared_length
+from distil_dagster.training.shared_prefix import can_share, fill, lay_out, prefix_cache, repeated, shared_length
 
 ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12), min_size=1, max_size=5)
 
@@ -54,7 +54,8 @@ def test_logits_after_a_shared_prefix_are_those_of_the_whole_rows(student):
     layout = lay_out(rows, shared_length(rows), pad_id=2)
     ids, mask = torch.tensor(layout.input_ids), torch.tensor(layout.attention_mask)
     with torch.inference_mode():
-        cache = prefix_cache(model, ids[:1, : layout.prefix], len(rows))
+        once = prefix_cache(model, ids[:1, : layout.prefix])
+        cache = repeated(once, len(rows))
         positions = (mask.cumsum(1) - 1)[:, layout.prefix :]
         together = model(
             input_ids=ids[:, layout.prefix :], attention_mask=mask, position_ids=positions, past_key_values=cache
@@ -62,3 +63,5 @@ def test_logits_after_a_shared_prefix_are_those_of_the_whole_rows(student):
         alone = torch.stack([model(input_ids=torch.tensor([row])).logits[0, -1] for row in rows])
     assert layout.prefix == 3
     assert torch.allclose(together, alone, atol=1e-5)
+    # What was computed once serves the next batch too.
+    assert (once.get_seq_length(), len(once.layers[0].keys)) == (3, 1)
