@@ -20,8 +20,7 @@ from distil_dagster.tasks.registry import task_for
 class Job:
     """What every phase of one configuration works with; `students` says where weights are, by catalogue name.
 
-    `is_retune` is whether a student is trained anew from data as they are, for which nothing may be bought that does not
-    decide.
+    `is_retune` is whether a student is trained anew from data as they are: then nothing is bought that does not decide.
     """
 
     name: str

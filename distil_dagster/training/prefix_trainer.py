@@ -2,7 +2,8 @@
 
 Both leave the loss as it is. Logits are a large share of a small student's work (49,152 a token in SmolLM2), and TRL
 computes those of the prompt too where there is no Triton. Rows are filled up at their ends, where no token of theirs
-looks: so they need no mask, without which attention is twice as fast.
+looks: so they need no mask, without which attention is faster. On 300-token rows, 280 of them system prompt, all this
+gave 4 times the tokens a second of TRL's own trainer and a third of its memory (`benchmarks/sft.py`).
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ def test_one_run_materializes_every_asset_and_every_check_is_evaluated(finished)
         "train_and_test_are_apart",
         "class_coverage",
         "target_reached",
+        "reward_means_quality",
         "teacher_verdict",
         "student_not_below_original",
         "bundle_answers_as_evaluated",
