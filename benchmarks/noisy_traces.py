@@ -13,7 +13,6 @@ real. Each way sees the same traces and none of the folder's own training rows. 
 from __future__ import annotations
 
 import argparse
-import logging
 import shutil
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undertaking import Undertaking, undertaking
+from undertaking import Undertaking, show_progress, undertaking
 
 from distil_dagster.evaluation.statistics import compare, estimate
 
@@ -93,9 +92,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--work", type=Path, help="folder to work in; what stands there already is not done again")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "LiteLLM", "filelock"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    show_progress()
     root = arguments.work or Path(tempfile.mkdtemp())
     case = root / "case"
     if not case.is_dir():

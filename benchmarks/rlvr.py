@@ -10,15 +10,13 @@ provider that fails on a share of the requests: each is asked again, so that the
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from undertaking import Undertaking, undertaking
+from undertaking import Undertaking, show_progress, undertaking
 
 from distil_dagster.data.examples import Example
 from distil_dagster.evaluation.statistics import compare
@@ -91,7 +89,7 @@ def main() -> None:
     parser.add_argument("--faults", type=float, default=0.2, help="share of judge requests that fail; 0 leaves it out")
     parser.add_argument("--work", type=Path, help="folder to work in; what stands there already is not done again")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    show_progress()
     root = arguments.work or Path(tempfile.mkdtemp())
     learning = SFT | {
         "learning_rate": arguments.learning_rate,

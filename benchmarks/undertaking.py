@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +32,15 @@ from distil_dagster.training.preparing import is_trained, prepare_prediction, pr
 from distil_dagster.training.rows import Written, read_rows
 from distil_dagster.training.weights import Weights, student_weights
 
+log = logging.getLogger("distil_dagster")
+
 _KEY_VARIABLE = "DISTIL_SIMULATED_KEY"
+
+
+def show_progress() -> None:
+    """Print the package's lines where errors go; the table alone is on standard output."""
+    log.setLevel(logging.INFO)
+    log.addHandler(logging.StreamHandler(sys.stderr))
 
 
 @dataclass(frozen=True)

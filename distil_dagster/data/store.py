@@ -103,7 +103,6 @@ class ArtefactStore:
                 values[field] = TypeAdapter(annotation).validate_python(rest[field])
         return kind(**values)
 
-
     def copy(self, name: str, partition: str, new_partition: str) -> Path:
         """Give another partition the artefact `name` of `partition`, and give its folder.
 

@@ -13,9 +13,7 @@ from pydantic import BaseModel
 from distil_dagster.data.messages import ToolCall
 from distil_dagster.llm.structured import response_format
 
-FailureReason = Literal[
-    "truncated", "refused_by_provider", "invalid_answer", "timeout", "provider_error", "not_bought"
-]
+FailureReason = Literal["truncated", "refused_by_provider", "invalid_answer", "timeout", "provider_error", "not_bought"]
 
 # How a provider is reached and what it charges changes no answer, and may hold secrets: never keyed, never stored.
 _CONNECTION_SETTINGS = frozenset(

@@ -19,7 +19,7 @@ from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.evaluation.scoring import reference_check
 from distil_dagster.tasks.base import Task
 from distil_dagster.training.formatting import ChatFormat
-from distil_dagster.training.predict import Generator, batches_by_length, read_answer, stop_ids
+from distil_dagster.training.predict import answer_all, read_answer
 from distil_dagster.training.reporting import Report
 from distil_dagster.training.rewards import case_of
 from distil_dagster.training.rows import RewardRow
@@ -71,16 +71,11 @@ class HeldOutRows:
 
     def _written(self, model: Any, rows: Sequence[RewardRow]) -> list[str]:
         prompts = [self._chat.prompt_ids(row) for row in rows]
-        stops = stop_ids(model, self._chat)
-        generator = Generator(model, self._chat.pad_id, stops, prompts, self._max_new_tokens)
-        texts: dict[int, str] = {}
         training = model.training
         model.eval()
-        for batch in batches_by_length(prompts, self._batch_size, self._max_new_tokens):
-            for at, ids in zip(batch, generator.answer(batch), strict=True):
-                texts[at] = read_answer(rows[at].id, ids, self._chat, stops).text
+        answers, stops = answer_all(model, self._chat, prompts, self._max_new_tokens, self._batch_size)
         model.train(training)
-        return [texts[at] for at in range(len(rows))]
+        return [read_answer(row.id, ids, self._chat, stops).text for row, ids in zip(rows, answers, strict=True)]
 
 
 class HeldOutWatch(TrainerCallback):

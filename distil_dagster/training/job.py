@@ -69,7 +69,7 @@ class PredictJob(Frozen):
     rows: Path
     output: Path
     max_new_tokens: int = Field(default=256, ge=1)
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=64, ge=1)
 
 
 class MergeJob(Frozen):

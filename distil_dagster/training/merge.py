@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from pathlib import Path
 
 from distil_dagster.data.store import whole_folder
 from distil_dagster.training.formatting import load_chat_format
 from distil_dagster.training.job import MergeJob
-from distil_dagster.training.models import load_merged
+from distil_dagster.training.models import copy_image_settings, load_merged
 from distil_dagster.training.predict import stop_ids
-
-# How a model that reads images too is given them; without these a server refuses to load it, even for texts alone.
-_IMAGE_SETTINGS = ("preprocessor_config.json", "processor_config.json")
 
 log = logging.getLogger("distil_dagster")
 
@@ -38,6 +33,5 @@ def merge(job: MergeJob) -> None:
     with whole_folder(job.output) as folder:
         model.save_pretrained(folder)
         chat.tokenizer.save_pretrained(folder)
-        for file in filter(Path.is_file, (job.model / name for name in _IMAGE_SETTINGS)):
-            shutil.copyfile(file, folder / file.name)
+        copy_image_settings(job.model, folder)
     log.info("merge: wrote %s", job.output)

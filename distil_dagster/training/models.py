@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
 from distil_dagster.config.sections import Tuning
 from distil_dagster.errors import TrainingError
+
+_IMAGE_SETTINGS = ("preprocessor_config.json", "processor_config.json")
 
 
 def has_gpu() -> bool:
@@ -152,6 +155,12 @@ def _demand_all_of(adapted: Any, folder: Path, adapter: Path) -> None:
         differing = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
     if differing:
         raise TrainingError(f"{adapter}: not an adapter of {folder}: they differ in {min(differing)}")
+
+
+def copy_image_settings(model: Path, folder: Path) -> None:
+    """Copy how images are given to a model that reads them; servers refuse it without, even for texts alone."""
+    for file in filter(Path.is_file, (model / name for name in _IMAGE_SETTINGS)):
+        shutil.copyfile(file, folder / file.name)
 
 
 def load_answering(folder: Path, adapter: Path | None) -> Any:

@@ -33,7 +33,9 @@ def predict(job: PredictJob) -> list[Written]:
 
         answers, stops = answers_by_vllm(job, prompts)
     else:
-        answers, stops = _answers_by_transformers(job, chat, prompts)
+        model = load_answering(job.model, job.adapter)
+        progress = Progress("predict", len(prompts), "rows")
+        answers, stops = answer_all(model, chat, prompts, job.max_new_tokens, job.batch_size, progress)
     written = [read_answer(row.id, ids, chat, stops) for row, ids in zip(rows, answers, strict=True)]
     write_rows(job.output, written)
     return written
@@ -57,18 +59,22 @@ def batches_by_length(
         order = order[len(batch) :]
 
 
-def _answers_by_transformers(
-    job: PredictJob, chat: ChatFormat, prompts: Sequence[list[int]]
+def answer_all(
+    model: Any,
+    chat: ChatFormat,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    batch_size: int,
+    progress: Progress | None = None,
 ) -> tuple[list[list[int]], frozenset[int]]:
-    """The token ids written after each prompt, and the ids that end an answer."""
-    model = load_answering(job.model, job.adapter)
+    """The token ids that a model writes after each prompt, and the ids that end an answer."""
     stops = stop_ids(model, chat)
-    generator = Generator(model, chat.pad_id, stops, prompts, job.max_new_tokens)
+    generator = Generator(model, chat.pad_id, stops, prompts, max_new_tokens)
     answers: dict[int, list[int]] = {}
-    progress = Progress("predict", len(prompts), "rows")
-    for batch in batches_by_length(prompts, job.batch_size, job.max_new_tokens):
+    for batch in batches_by_length(prompts, batch_size, max_new_tokens):
         answers.update(zip(batch, generator.answer(batch), strict=True))
-        progress.advance(len(batch))
+        if progress is not None:
+            progress.advance(len(batch))
     return [answers[at] for at in range(len(prompts))], stops
 
 

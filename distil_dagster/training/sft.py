@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,14 @@ from distil_dagster.training.families import Family
 from distil_dagster.training.formatting import ChatFormat, TrainingRow, load_chat_format
 from distil_dagster.training.job import SftJob
 from distil_dagster.training.mask_audit import MaskAudit, audit_masks
-from distil_dagster.training.models import has_gpu, hold_trained_in_32_bits, load_trainable, stored_dtype
+from distil_dagster.training.models import (
+    copy_image_settings,
+    has_gpu,
+    hold_trained_in_32_bits,
+    load_trainable,
+    stored_dtype,
+)
+from distil_dagster.training.ranks import processes
 from distil_dagster.training.reporting import Report
 from distil_dagster.training.rows import ChatRow, read_rows, write_rows
 
@@ -108,7 +114,7 @@ def _trainer(
 
     if not train_rows:
         raise TrainingError(f"{job.train_rows}: no rows to train on")
-    steps = steps_in(job.tuning, len(train_rows), int(os.environ.get("WORLD_SIZE", "1")))
+    steps = steps_in(job.tuning, len(train_rows), processes())
     model = load_trainable(job.student, job.tuning)
     settings: dict[str, Any] = {
         "model": model,
@@ -181,6 +187,8 @@ def _write(job: SftJob, trainer: Any, chat: ChatFormat, audit: MaskAudit, summar
     with whole_folder(job.output) as folder:
         model.save_pretrained(folder)
         chat.tokenizer.save_pretrained(folder)
+        if not job.tuning.use_lora:
+            copy_image_settings(job.student, folder)
         write_rows(folder / curve.FILE_NAME, curve.curve_of(trainer.state.log_history))
         (folder / AUDIT_FILE).write_text(audit.table, encoding="utf-8")
         (folder / SUMMARY_FILE).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -169,7 +169,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(job, monkeypatch):
 
     monkeypatch.setattr(Generator, "_answer_together", cramped)
     assert predict(job) == expected
-    assert sizes[:4] == [16, 8, 4, 4]
+    assert sizes[:4] == [24, 12, 6, 3]
 
 
 def test_a_row_that_does_not_fit_into_memory_alone_is_an_error(job, monkeypatch):

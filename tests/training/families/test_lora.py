@@ -36,23 +36,29 @@ class Taught:
     written: list[Written]
 
 
-@pytest.fixture(scope="module", params=SHAPES)
-def taught(request, student_folder, load_chat, rows_of, tmp_path_factory) -> Taught:
-    folder, student, chat = tmp_path_factory.mktemp("taught"), student_folder(request.param), load_chat(request.param)
-    kinds = ("text", "tool") if chat.family.tool_format else ("text",)
-    rows = [row.model_copy(update={"id": kind}) for kind in kinds for row in rows_of(kind)]
+def lesson(folder: Path, student: Path, rows: list[ChatRow], **settings: object) -> SftJob:
+    """A training that learns rows by heart."""
     write_rows(folder / "rows.jsonl", rows)
     write_rows(folder / "none.jsonl", [])
-    settings = {"learning_rate": 1e-2, "learning_rate_scheduler": "constant", "bf16": False, "lora_r": 32}
-    job = SftJob(
+    steady = {"learning_rate_scheduler": "constant", "bf16": False, "per_device_train_batch_size": 2}
+    return SftJob(
         student=student,
-        tuning=Tuning(**settings, lora_alpha_multiplier=2, per_device_train_batch_size=2, num_train_epochs=STEPS),
+        tuning=Tuning(**steady, **settings),
         seed=1,
         train_rows=folder / "rows.jsonl",
         eval_rows=folder / "none.jsonl",
         output=folder / "adapter",
         checkpoints=folder / "checkpoints",
     )
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def taught(request, student_folder, load_chat, rows_of, tmp_path_factory) -> Taught:
+    folder, student, chat = tmp_path_factory.mktemp("taught"), student_folder(request.param), load_chat(request.param)
+    kinds = ("text", "tool") if chat.family.tool_format else ("text",)
+    rows = [row.model_copy(update={"id": kind}) for kind in kinds for row in rows_of(kind)]
+    settings = {"learning_rate": 1e-2, "lora_r": 32, "lora_alpha_multiplier": 2, "num_train_epochs": STEPS}
+    job = lesson(folder, student, rows, **settings)
     assert train(job, Silent()).steps == STEPS
     merge(MergeJob(model=student, adapter=job.output, output=folder / "merged"))
     written = answers(folder, rows, student, job.output)
@@ -124,3 +130,10 @@ def test_what_reads_images_goes_along_untouched(student_folder, tmp_path):
     assert (tmp_path / "merged" / "preprocessor_config.json").read_bytes() == (
         student / "preprocessor_config.json"
     ).read_bytes()
+
+
+def test_how_images_are_given_stays_with_a_student_all_of_whose_weights_are_trained(student_folder, rows_of, tmp_path):
+    student = student_folder("gemma-3-vision")
+    job = lesson(tmp_path, student, rows_of("text"), learning_rate=1e-3, use_lora=False, num_train_epochs=1)
+    train(job, Silent())
+    assert (job.output / "preprocessor_config.json").read_bytes() == (student / "preprocessor_config.json").read_bytes()
