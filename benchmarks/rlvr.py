@@ -37,7 +37,6 @@ SFT = {
     "lora_alpha_multiplier": 2,
     "per_device_train_batch_size": 8,
     "per_device_eval_batch_size": 16,
-    "num_train_epochs": 1,
     "train_eval_split": 0.01,
 }
 
@@ -83,6 +82,7 @@ def main() -> None:
     """Train, reinforce, reinforce again under faults, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sft-rows", type=int, default=100)
+    parser.add_argument("--sft-epochs", type=int, default=2)
     parser.add_argument("--rlvr-rows", type=int, default=120)
     parser.add_argument("--held-out-rows", type=int, default=100)
     parser.add_argument("--learning-rate", type=float, default=5e-5)
@@ -97,7 +97,8 @@ def main() -> None:
         "rlvr_num_generations": 6,
         "rlvr_per_device_batch_size": 24,
     }
-    with undertaking(EXAMPLE, settings(SFT), root / "sft") as work:
+    weak = SFT | {"num_train_epochs": arguments.sft_epochs}
+    with undertaking(EXAMPLE, settings(weak), root / "sft") as work:
         seeds = work.seeds()
         first, second = arguments.sft_rows, arguments.sft_rows + arguments.rlvr_rows
         rows, held_out = seeds.train[first:second], seeds.train[second : second + arguments.held_out_rows]

@@ -28,13 +28,14 @@ from distil_dagster.training.arguments import CHECKPOINTS, shared_arguments
 from distil_dagster.training.checkpoints import own_checkpoints, train_on
 from distil_dagster.training.formatting import ChatFormat, load_chat_format
 from distil_dagster.training.job import GrpoJob
-from distil_dagster.training.models import hold_trained_in_32_bits, load_tuned, stored_dtype
+from distil_dagster.training.models import has_gpu, hold_trained_in_32_bits, load_tuned, stored_dtype
 from distil_dagster.training.predict import stop_ids
 from distil_dagster.training.ranks import processes
 from distil_dagster.training.reporting import Report
 from distil_dagster.training.rewards import JudgeReward
 from distil_dagster.training.rows import RewardRow, read_rows, write_rows
 from distil_dagster.training.sft import SUMMARY_FILE
+from distil_dagster.training.shared_prefix import can_share
 
 log = logging.getLogger("distil_dagster")
 
@@ -137,7 +138,6 @@ def _trainer(
 ) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback
-    from trl import GRPOTrainer
 
     from distil_dagster.training.trainer_progress import TrainerProgress
 
@@ -148,7 +148,7 @@ def _trainer(
             "or lower tuning.rlvr_per_device_batch_size or tuning.gradient_accumulation_steps"
         )
     prompts = [_prompt(row, chat) for row in rows]
-    trainer = GRPOTrainer(
+    trainer = _trainer_class(model, job.tuning)(
         model=model,
         reward_funcs=[reward],
         args=_arguments(job, checkpoints, steps),
@@ -159,6 +159,17 @@ def _trainer(
     hold_trained_in_32_bits(trainer.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _trainer_class(model: Any, tuning: Tuning) -> Any:
+    from trl import GRPOTrainer
+
+    from distil_dagster.training.prefix_grpo import PrefixGRPOTrainer
+
+    # Gradient checkpointing computes layers anew, and knows nothing of keys and values that stood before them.
+    if has_gpu() or tuning.memory_optimized_training or not can_share(model.config.model_type):
+        return GRPOTrainer
+    return PrefixGRPOTrainer
 
 
 def _arguments(job: GrpoJob, checkpoints: Path, steps: int) -> Any:

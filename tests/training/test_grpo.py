@@ -343,3 +343,39 @@ def test_judgements_that_fail_leave_the_training_on_the_other_rows_as_it_is(grpo
     assert equal(weights(grpo_job.output), weights(clean.output))
     assert measured(grpo_job) == measured(clean)
     assert [(step, loss) for step, _, loss, _ in curve(grpo_job)] == [(step, loss) for step, _, loss, _ in curve(clean)]
+
+
+def test_what_prompts_begin_with_is_read_once_and_nothing_else_changes(grpo_job, recorder, tmp_path, monkeypatch):
+    from trl import GRPOTrainer
+
+    from distil_dagster.training import grpo
+
+    learn(grpo_job, FakeJudge(short), recorder)
+    plain = grpo_job.model_copy(update={"output": tmp_path / "plain", "checkpoints": tmp_path / "others"})
+    assert grpo._trainer_class(load_merged(grpo_job.model, None), grpo_job.tuning) is not GRPOTrainer
+    monkeypatch.setattr(grpo, "_trainer_class", lambda model, tuning: GRPOTrainer)
+    learn(plain, FakeJudge(short), recorder)
+    for ours, theirs in zip(points(grpo_job), points(plain), strict=True):
+        assert (ours.step, ours.reward, ours.completion_length) == (
+            theirs.step,
+            theirs.reward,
+            theirs.completion_length,
+        )
+        assert ours.held_out == theirs.held_out
+        if ours.loss is not None:
+            assert ours.loss == pytest.approx(theirs.loss, rel=1e-3, abs=1e-5)
+            assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-3, abs=1e-5)
+    expected = weights(plain.output)
+    assert all((weight - expected[name]).abs().max() < 1e-3 for name, weight in weights(grpo_job.output).items())
+
+
+@pytest.mark.parametrize("settings", [{"memory_optimized_training": True}, {}])
+def test_layers_that_are_computed_anew_and_those_with_windows_read_whole_prompts(grpo_job, student, settings):
+    from trl import GRPOTrainer
+
+    from distil_dagster.training.grpo import _trainer_class
+
+    model = load_merged(student, None)
+    if not settings:
+        model.config.model_type = "gemma3_text"
+    assert _trainer_class(model, grpo_job.tuning.model_copy(update=settings)) is GRPOTrainer
