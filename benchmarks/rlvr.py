@@ -1,6 +1,6 @@
 """What reinforcement learning adds to a weak student, and that failing judges do not bend it.
 
-A student is trained by SFT on a few of the example job's rows, then by GRPO on others, with the simulated teacher as
+A student is trained by SFT on a few rows of a job, then by GRPO on others, with the simulated teacher as
 the judge. Printed are the reward and the primary metric on held-out and on test rows. Then the same again against a
 provider that fails on a share of the requests: each is asked again, so that the trajectory must be the very same.
 
@@ -25,7 +25,7 @@ from distil_dagster.simulator.options import Options
 from distil_dagster.training.choosing import choose
 from distil_dagster.training.curve import FILE_NAME, CurvePoint
 from distil_dagster.training.grpo import GrpoSummary
-from distil_dagster.training.preparing import prepare_rlvr, prepare_sft
+from distil_dagster.training.preparing import prepare_rlvr
 from distil_dagster.training.rows import read_rows
 from distil_dagster.training.sft import SUMMARY_FILE
 
@@ -42,7 +42,7 @@ SFT = {
 
 
 def settings(tuning: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The example's configuration: every trace a seed, no synthesis needed."""
+    """Most traces are seeds to learn from, where there is no test set the others test; no synthesis is needed."""
     return {
         "base": {"task": "classification", "student_model_name": "SmolLM2-135M-Instruct", "random_seed": 42},
         "trace_processing": {"num_traces_as_training_base": 450, "num_traces_as_testing_base": 200},
@@ -81,11 +81,12 @@ def rewards_by_fifths(curve: Sequence[CurvePoint]) -> list[float]:
 def main() -> None:
     """Train, reinforce, reinforce again under faults, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", type=Path, default=EXAMPLE, help="a classification job with known answers")
     parser.add_argument("--sft-rows", type=int, default=100)
-    parser.add_argument("--sft-epochs", type=int, default=2)
+    parser.add_argument("--sft-epochs", type=int, default=1)
     parser.add_argument("--rlvr-rows", type=int, default=120)
     parser.add_argument("--held-out-rows", type=int, default=100)
-    parser.add_argument("--learning-rate", type=float, default=5e-5)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--faults", type=float, default=0.2, help="share of judge requests that fail; 0 leaves it out")
     parser.add_argument("--work", type=Path, help="folder to work in; what stands there already is not done again")
     arguments = parser.parse_args()
@@ -98,29 +99,28 @@ def main() -> None:
         "rlvr_per_device_batch_size": 24,
     }
     weak = SFT | {"num_train_epochs": arguments.sft_epochs}
-    with undertaking(EXAMPLE, settings(weak), root / "sft") as work:
+    with undertaking(arguments.case, settings(weak), root / "sft") as work:
         seeds = work.seeds()
         first, second = arguments.sft_rows, arguments.sft_rows + arguments.rlvr_rows
         rows, held_out = seeds.train[first:second], seeds.train[second : second + arguments.held_out_rows]
-        work.trained(prepare_sft(work.job, seeds.train[:first], work.weights(), work.root / "sft"))
         adapter = work.tuned(seeds.train[:first])
         before = work.scores(adapter, seeds.test)
     started = time.monotonic()
-    with undertaking(EXAMPLE, settings(learning), root / "rlvr") as work:
+    with undertaking(arguments.case, settings(learning), root / "rlvr") as work:
         output, curve, summary = reinforced(work, rows, held_out, adapter)
         seconds = time.monotonic() - started
         after = work.scores(output, seeds.test)
     measured = [point.held_out for point in curve if point.held_out is not None]
     found = compare(after, before, binary=True)
-    print(f"steps {summary.steps}, {summary.judgements} judgements, agreement {summary.agreement:.3f}, {seconds:.0f} s")
+    print(f"steps {summary.steps}, {summary.judgements} judgements, agreement {summary.agreement}, {seconds:.0f} s")
     print("reward by fifths of the steps: " + " ".join(f"{value:.3f}" for value in rewards_by_fifths(curve)))
     print(f"held out ({summary.held_out_rows} rows): " + " ".join(f"{value:.3f}" for value in measured))
     print(f"test ({len(after)} rows): {mean(before):.3f} before, {mean(after):.3f} after, p {found.p_value:.2g}")
-    print(f"delivered: {choose(curve, 'Accuracy', summary.held_out_rows)}")
+    print(f"delivered: {choose(summary.before, summary.after, 'Accuracy')}")
     if not arguments.faults:
         return
     faults = Faults(fail=arguments.faults / 2, garble=arguments.faults / 2)
-    with undertaking(EXAMPLE, settings(learning), root / "faults", Options(faults=faults)) as work:
+    with undertaking(arguments.case, settings(learning), root / "faults", Options(faults=faults)) as work:
         _, other, under_faults = reinforced(work, rows, held_out, adapter)
         counts = work.teacher.stats()["by_outcome"]
     print(f"under faults: {counts}, {under_faults.failed_judgements} of {under_faults.judgements} judgements failed")

@@ -62,7 +62,7 @@ def model_bundle(
         value=ModelBundle(bundle, parity.same, str(parity)),
         metadata={
             "stage": tuned.stage,
-            "why": tuned.note or "RLVR is off",
+            "why": rlvr_adapter.note,
             "parity": str(parity),
             "files": show.files(bundle),
         },

@@ -105,7 +105,7 @@ def eval_report(
         sft_curve=sft_adapter.curve,
         rlvr_curve=rlvr_adapter.curve if "rlvr" in students else [],
         delivered=delivered(sft_adapter, rlvr_adapter).stage,
-        why_delivered=rlvr_adapter.note,
+        why_delivered=rlvr_adapter.note if "rlvr" in students else "",
     )
     with store.client(job) as client:
         models = [

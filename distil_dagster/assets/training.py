@@ -9,7 +9,8 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
-from distil_dagster.data.examples import Example
+from distil_dagster.data.examples import Example, content_id
+from distil_dagster.errors import TrainingError
 from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.evaluation.predictions import ModelRole
 from distil_dagster.job import Job
@@ -44,7 +45,8 @@ GROUP = "training"
 class Adapter:
     """A trained student: `weights` is a LoRA adapter for `base_model`, or without LoRA a model of its own.
 
-    `ships` is whether it is delivered: a student after RLVR is only where that helped. `note` says why.
+    `learned_from` names the examples of SFT and how they were split. `ships` is whether it is delivered: after RLVR,
+    where that helped. `note` says why, `warning` what else there is to know.
     """
 
     weights: Path
@@ -53,8 +55,10 @@ class Adapter:
     stage: ModelRole
     is_lora: bool
     curve: list[CurvePoint]
+    learned_from: str = ""
     ships: bool = True
     note: str = ""
+    warning: str = ""
 
 
 @dg.asset(partitions_def=configs, group_name=GROUP, kinds={"pytorch", "huggingface"}, op_tags=ON_GPU, pool=GPU_POOL)
@@ -78,7 +82,15 @@ def sft_adapter(
     training = prepare_sft(job, examples, weights, work, shots)
     curve = _train(context, training)
     return dg.MaterializeResult(
-        value=Adapter(training.output, str(weights.folder), weights.source, "sft", job.config.tuning.use_lora, curve),
+        value=Adapter(
+            training.output,
+            str(weights.folder),
+            weights.source,
+            "sft",
+            job.config.tuning.use_lora,
+            curve,
+            learned_from=_name_of_split(job, examples),
+        ),
         metadata={
             "student": f"{student} ({weights.source})",
             "examples": len(examples),
@@ -104,6 +116,9 @@ def rlvr_adapter(
     """The student after reinforcement learning; where that is off, the SFT adapter as it is.
 
     Only where it is better on held-out rows is it delivered.
+
+    Raises:
+        TrainingError: SFT learned from what is kept for RLVR or held out, as its settings were others.
     """
     job = distil.job(context.partition_key)
     if job.config.tuning.rlvr_dataset_size == 0:
@@ -114,12 +129,18 @@ def rlvr_adapter(
         )
     shots = student_shots(job, seed_data.train)
     tuned_on, examples = _split(job, seed_data, synthetic_dataset, shots)
+    if sft_adapter.learned_from != _name_of_split(job, tuned_on):
+        raise TrainingError(
+            "rlvr: sft_adapter was trained under other settings and may have learned what is now kept from it "
+            "(tuning.rlvr_dataset_size, tuning.train_eval_split, the worked examples): materialize it again, with "
+            "--select 'sft_adapter+'"
+        )
     held_out = held_out_examples(job, tuned_on)
     work = store.artefacts.work_folder("rlvr_adapter", context.partition_key)
     training = prepare_rlvr(job, examples, held_out, model_and_adapter(sft_adapter), store.artefacts.root, work, shots)
     curve = _train(context, training)
     summary = GrpoSummary.model_validate_json((training.output / SUMMARY_FILE).read_text(encoding="utf-8"))
-    choice = choose(curve, metric_title(job.task.primary_metric), summary.held_out_rows)
+    choice = choose(summary.before, summary.after, metric_title(job.task.primary_metric))
     context.log.info(f"{choice.ships} is delivered: {choice.reason}")
     tuned = replace(
         sft_adapter,
@@ -128,12 +149,14 @@ def rlvr_adapter(
         curve=curve,
         ships=choice.ships == "rlvr",
         note=choice.reason,
+        warning=reward_hacking(curve, summary.held_out_rows),
     )
     return dg.MaterializeResult(
         value=tuned,
         metadata={
             "examples": len(examples),
             **_rewards(summary, curve, choice),
+            "reward_hacking": tuned.warning or "no sign of it",
             "reward_curve": show.reward_curve(curve),
             "length_curve": show.length_curve(curve),
             **show.settings(job, "base", "tuning"),
@@ -144,9 +167,10 @@ def rlvr_adapter(
 @partitioned_check(asset=rlvr_adapter)
 def reward_means_quality(rlvr_adapter: Adapter) -> dg.AssetCheckResult:
     """The reward did not rise while the primary metric on held-out rows fell (reward hacking)."""
-    hacked = reward_hacking(rlvr_adapter.curve)
     return dg.AssetCheckResult(
-        passed=not hacked, severity=dg.AssetCheckSeverity.WARN, description=hacked or rlvr_adapter.note
+        passed=not rlvr_adapter.warning,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=rlvr_adapter.warning or rlvr_adapter.note,
     )
 
 
@@ -158,6 +182,12 @@ def _split(
     found = [*seeds.train, *(row.as_example() for row in synthetic.accepted)]
     examples = [example for example in found if example.id not in shown]
     return split_for_rlvr(examples, job.config.tuning.rlvr_dataset_size, job.config.base.random_seed)
+
+
+def _name_of_split(job: Job, examples: Sequence[Example]) -> str:
+    """What tells apart which examples SFT learns from and which it holds back."""
+    base, tuning = job.config.base, job.config.tuning
+    return content_id([example.id for example in examples], tuning.train_eval_split, base.random_seed)
 
 
 def _train(context: dg.AssetExecutionContext, training: SftJob | GrpoJob) -> list[CurvePoint]:
@@ -203,15 +233,14 @@ def _losses(curve: Sequence[CurvePoint]) -> show.Metadata:
 
 def _rewards(summary: GrpoSummary, curve: Sequence[CurvePoint], choice: Choice) -> show.Metadata:
     rewards = [point.reward for point in curve if point.reward is not None]
-    measured = [point.held_out for point in curve if point.held_out is not None]
     return {
         "first_reward": rewards[0],
         "final_reward": rewards[-1],
-        **({"held_out_before": measured[0], "held_out_after": measured[-1]} if measured else {}),
+        **({} if choice.before is None else {"held_out_before": choice.before}),
+        **({} if choice.after is None else {"held_out_after": choice.after}),
         "held_out_rows": summary.held_out_rows,
         "delivered": choice.ships,
         "why": choice.reason,
-        "reward_hacking": reward_hacking(curve) or "no sign of it",
         "judgements": summary.judgements,
         "good_judgements": summary.good_judgements,
         "failed_judgements": summary.failed_judgements,

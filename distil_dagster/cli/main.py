@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(command=_validate)
 
     run = commands.add_parser("run", help="materialize the assets of a configuration, with live progress")
-    run.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    _add_config(run)
     run.add_argument(
         "--select",
         metavar="ASSETS",
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     retune = commands.add_parser(
         "retune", help="train again from the synthetic dataset as it is, with another student or other tuning"
     )
-    retune.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    _add_config(retune)
     retune.add_argument(
         "--as", dest="new_name", metavar="NAME", help="keep the outcome beside the present one, as a new configuration"
     )
@@ -67,13 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     retune.set_defaults(command=_retune)
 
     report = commands.add_parser("report", help="show the latest report of a configuration")
-    report.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    _add_config(report)
     report.set_defaults(command=_report)
 
     serve = commands.add_parser("serve", help="serve the latest model bundle of a configuration, as OpenAI's API")
-    serve.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+    _add_config(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    serve.add_argument("--port", type=_port, default=8000, help="default: %(default)s")
     serve.set_defaults(command=_serve)
 
     simulate = commands.add_parser("simulate", help="serve an OpenAI-compatible simulated teacher for a folder")
@@ -82,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(simulate)
     simulate.set_defaults(command=_simulate)
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a configuration file, its folder, or its name in configs/")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 2**16:
+        raise ValueError(text)
+    return port
 
 
 def _add_setting(parser: argparse.ArgumentParser) -> None:

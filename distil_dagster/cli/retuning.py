@@ -1,6 +1,7 @@
 """`retune`: trains again from a configuration's synthetic dataset, with another student or other tuning."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ DATA_ASSETS = (
     "synthetic_dataset",
     "teacher_evaluation",
 )
-_RETUNED = "sft_adapter,rlvr_adapter,eval_report,model_bundle,leaderboard"
+# `config` alone would be called after its folder.
+_NAME = re.compile(r"(?!config$)\w[\w.-]*")
 
 
 def retune(
@@ -45,10 +47,11 @@ def retune(
     store = Store(root=default_root()).artefacts
     _require_data(store, loaded.name)
     if new_name is None:
-        return run(str(path), typed, _RETUNED, simulation, job="retune")
-    branch = _write_branch(loaded, typed, new_name)
+        return run(str(path), typed, None, simulation, job="retune")
+    branch = _branch_path(loaded, new_name, store)
     _take_over_data(store, loaded.name, new_name)
-    return run(str(branch), {}, _RETUNED, simulation, job="retune")
+    _write_branch(branch, loaded, typed)
+    return run(str(branch), {}, None, simulation, job="retune")
 
 
 def _require_data(store: ArtefactStore, partition: str) -> None:
@@ -57,24 +60,35 @@ def _require_data(store: ArtefactStore, partition: str) -> None:
         raise DistilError(f"{partition}: no {', '.join(missing)} yet; run `distil-dagster run {partition}` first")
 
 
-def _write_branch(loaded: LoadedConfig, typed: Mapping[str, Mapping[str, Any]], new_name: str) -> Path:
-    """Write the configuration `new_name`: the old one, under what was typed, of the same data."""
-    old = loaded.path
-    folder = old.parents[1] if old.stem == "config" else old.parent
-    if Path(new_name).name != new_name:
-        raise DistilError(f"--as {new_name}: must be a name, not a path")
-    path = folder / f"{new_name}.yaml"
+def _branch_path(loaded: LoadedConfig, new_name: str, store: ArtefactStore) -> Path:
+    """Where the configuration `new_name` will stand.
+
+    Raises:
+        DistilError: it is no name, or one that is taken.
+    """
+    if not _NAME.fullmatch(new_name):
+        raise DistilError(f"--as {new_name}: must be a name of letters, digits, dots, dashes and underscores")
+    folder = loaded.path.parents[1] if loaded.path.stem == "config" else loaded.path.parent
     if new_name in config_paths(folder):
-        raise DistilError(f"{path}: there is a configuration called {new_name} already; choose another name")
-    content = dict(read_document(old).content)
+        raise DistilError(
+            f"{folder}: there is a configuration called {new_name} already; choose another name, or train that one "
+            f"again: distil-dagster retune {new_name}"
+        )
+    if store.folder("eval_report", new_name).exists():
+        raise DistilError(f"--as {new_name}: there are artefacts of a configuration of that name; choose another")
+    return folder / f"{new_name}.yaml"
+
+
+def _write_branch(path: Path, loaded: LoadedConfig, typed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a configuration: the old one, under what was typed, of the same data."""
+    content = dict(read_document(loaded.path).content)
     for section, keys in typed.items():
         content[section] = {**(content.get(section) or {}), **keys}
-    data = {**(content.get("data") or {}), "path": os.path.relpath(loaded.data_folder, folder)}
+    data = {**(content.get("data") or {}), "path": os.path.relpath(loaded.data_folder, path.parent)}
     if loaded.students:
         data["students"] = loaded.students
     text = yaml.safe_dump(content | {"data": data}, sort_keys=False, allow_unicode=True)
     write_text(path, f"# {loaded.name}, retuned.\n{text}")
-    return path
 
 
 def _take_over_data(store: ArtefactStore, partition: str, new_partition: str) -> None:

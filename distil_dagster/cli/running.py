@@ -63,7 +63,7 @@ def run(
     simulation: Simulation | None,
     job: str = "distil",
 ) -> int:
-    """Materialize the selected assets (default: all, and the leaderboard) of a configuration, as a run of `job`.
+    """Materialize the selected assets (default: those of `job`, and the leaderboard) of a configuration.
 
     Raises:
         ConfigError: the configuration or a typed setting has mistakes; nothing was run.
@@ -76,7 +76,7 @@ def run(
         console.warn(warning)
     with _teachers(simulation, console):
         succeeded = _materialize(path, loaded.name, typed, select, console, job)
-    if succeeded and (not select or "eval_report" in select.split(",")):
+    if succeeded and not select:
         return show_report(name)
     return 0 if succeeded else 1
 
@@ -132,8 +132,9 @@ def _materialize(
     # Only now: the definitions read the folder of configurations when they are imported.
     from distil_dagster.definitions import defs
 
-    graph = defs.resolve_asset_graph()
-    chosen = selected_assets(defs, select) if select else sorted(graph.get_all_asset_keys())
+    definition = defs.resolve_job_def(job)
+    own = {*definition.asset_layer.executable_asset_keys, dg.AssetKey(LEADERBOARD)}
+    chosen = selected_assets(defs, select) if select else sorted(own)
     console.follow(key.to_user_string() for key in chosen)
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.get())
@@ -141,7 +142,6 @@ def _materialize(
         stack.enter_context(package_log_shown(console, already_in_events=in_events))
         started = time.monotonic()
         partitioned = [key for key in chosen if key.to_user_string() != LEADERBOARD]
-        definition = defs.resolve_job_def(job)
         succeeded = not partitioned or _execute(definition, instance, partition, typed, partitioned, console)
         if succeeded and len(partitioned) < len(chosen):
             # The leaderboard has no partitions, so it needs a run of its own.

@@ -49,7 +49,7 @@ def serve(name: str, host: str, port: int) -> int:
     prompt = json.loads((bundle / PROMPT).read_text(encoding="utf-8"))
     command = _server_command(prompt, host, port)
     _check_port(host, port)
-    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - a comparison
+    address = f"http://{_as_asked(host)}:{port}"
     with _signals() as signals, _started(command, bundle) as server:
         print(f"Loading {bundle / MODEL} with {command.title}", flush=True)
         stopped = _attend(server, signals, f"{address}/health", lambda: _announce(address, bundle, prompt, command))
@@ -95,10 +95,18 @@ def _server_command(prompt: dict[str, Any], host: str, port: int) -> ServerComma
 
 def _check_port(host: str, port: int) -> None:
     """Find out before the model is loaded; otherwise another server there would be taken for ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port)).close()
+        socket.create_server((host, port), family=family).close()
     except OSError as error:
         raise DistilError(f"--host {host} --port {port}: cannot be listened on: {error.strerror}") from None
+
+
+def _as_asked(host: str) -> str:
+    """The host in an address for clients on this machine."""
+    if host == "0.0.0.0":  # noqa: S104 - a comparison
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 @contextmanager

@@ -99,7 +99,8 @@ class ArtefactStore:
                 values[field] = read_table(folder / f"{field}.parquet", row_type)
             elif annotation is Path:
                 values[field] = folder / field
-            else:
+            elif field in rest:
+                # What an older version did not write yet has a default.
                 values[field] = TypeAdapter(annotation).validate_python(rest[field])
         return kind(**values)
 

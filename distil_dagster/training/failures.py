@@ -25,6 +25,9 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHAPES_TEXT = "ignore_mismatched_sizes"
 
 
+_LARGER = "take a smaller base.student_model_name, or a machine with more memory"
+
+
 def explained(error: BaseException, job: Job) -> TrainingError | None:
     """The error as it concerns the user; none where nothing is known about it, which makes it ours to mend."""
     causes = list(_causes(error))
@@ -42,9 +45,9 @@ def explained(error: BaseException, job: Job) -> TrainingError | None:
 def memory_advice(job: Job) -> str:
     """What to change when a job ran out of memory, most effective first."""
     if isinstance(job, PredictJob):
-        return f"out of memory: batch_size is {job.batch_size}; ask for fewer rows at a time"
+        return f"out of memory: {job.model} does not fit with one batch of prompts and answers; {_LARGER}"
     if isinstance(job, MergeJob):
-        return f"out of memory: merging holds all of {job.model} at once; take a machine with more of it"
+        return f"out of memory: merging holds all of {job.model} at once; {_LARGER}"
     return "out of memory: " + "; ".join(_thriftier(job))
 
 
@@ -53,10 +56,10 @@ def disk_advice(job: Job) -> str:
     output = job.output.parent
     folders = [output, job.checkpoints] if isinstance(job, SftJob | GrpoJob) else [output]
     free, folder = min((shutil.disk_usage(_existing(folder)).free, folder) for folder in folders)
-    kept = "; what was trained up to the last checkpoint is kept" if len(folders) > 1 else ""
     return (
         f"{folder}: writing failed for lack of room: {free:,} bytes are free there (or a quota or a limit on the size "
-        f"of files is reached); make room, or let DISTIL_ARTEFACTS name a folder that has it, and run again{kept}"
+        f"of files is reached); make room, or let DISTIL_ARTEFACTS name a folder that has it, and run again"
+        f"{what_is_kept(job)}"
     )
 
 
@@ -104,3 +107,8 @@ def _model_of(job: Job) -> Path:
 
 def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def what_is_kept(job: Job) -> str:
+    """What a job that was broken off has left to go on from, as the end of a sentence."""
+    return "; what was trained up to the last checkpoint is kept" if isinstance(job, SftJob | GrpoJob) else ""

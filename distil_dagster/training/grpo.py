@@ -28,7 +28,13 @@ from distil_dagster.training.arguments import CHECKPOINTS, shared_arguments
 from distil_dagster.training.checkpoints import own_checkpoints, train_on
 from distil_dagster.training.formatting import ChatFormat, load_chat_format
 from distil_dagster.training.job import GrpoJob
-from distil_dagster.training.models import has_gpu, hold_trained_in_32_bits, load_tuned, stored_dtype
+from distil_dagster.training.models import (
+    copy_image_settings,
+    has_gpu,
+    hold_trained_in_32_bits,
+    load_tuned,
+    stored_dtype,
+)
 from distil_dagster.training.predict import stop_ids
 from distil_dagster.training.ranks import processes
 from distil_dagster.training.reporting import Report
@@ -41,13 +47,15 @@ log = logging.getLogger("distil_dagster")
 
 
 class GrpoSummary(Frozen):
-    """What a training came to; judgements and `seconds` since step `resumed_at`, judgements of the first process.
+    """What a training came to; judgements and `seconds` since step `resumed_at`.
 
     `agreement` is the share of verdicts that a check against the reference confirms, where there is such a check.
+    `before` and `after` are the scores of the held-out rows before the first step and after the last one.
     """
 
     rows: int
-    held_out_rows: int
+    before: list[float | None]
+    after: list[float | None]
     steps: int
     resumed_at: int
     trained_parameters: int
@@ -56,6 +64,11 @@ class GrpoSummary(Frozen):
     failed_judgements: int
     agreement: float | None
     seconds: float
+
+    @property
+    def held_out_rows(self) -> int:
+        """How many rows were measured."""
+        return max(len(self.before), len(self.after))
 
 
 def train(job: GrpoJob, report: Report) -> GrpoSummary:
@@ -83,6 +96,8 @@ def reinforce(job: GrpoJob, rewarding: Judge, measuring: Judge, report: Report) 
         TrainingError: rows, student or machine do not fit, or more than half of the judgements failed.
         ProviderError, BudgetError: a judge cannot be asked any more; the checkpoints stay.
     """
+    from distil_dagster.training.held_out import HeldOutRows, HeldOutWatch, scores_at
+
     chat, task = load_chat_format(job.model), _task(job)
     rows, held_out = read_rows(job.rows, RewardRow), read_rows(job.held_out, RewardRow)
     model = load_tuned(job.model, job.adapter, job.tuning)
@@ -92,8 +107,6 @@ def reinforce(job: GrpoJob, rewarding: Judge, measuring: Judge, report: Report) 
     checkpoints = own_checkpoints(job)
     trainer = _trainer(job, checkpoints, model, chat, rows, reward, report)
     if held_out:
-        from distil_dagster.training.held_out import HeldOutRows, HeldOutWatch
-
         batch_size = job.tuning.rlvr_per_device_batch_size
         measured = HeldOutRows(held_out, chat, task, measuring, job.max_new_tokens, batch_size)
         trainer.add_callback(HeldOutWatch(measured, trainer.accelerator, report))
@@ -101,7 +114,8 @@ def reinforce(job: GrpoJob, rewarding: Judge, measuring: Judge, report: Report) 
     resumed_at = _train_on_signal(trainer, checkpoints, reward)
     summary = GrpoSummary(
         rows=len(rows),
-        held_out_rows=len(held_out),
+        before=scores_at(trainer.state.log_history, 0),
+        after=scores_at(trainer.state.log_history, trainer.state.global_step),
         steps=trainer.state.global_step,
         resumed_at=resumed_at,
         trained_parameters=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
@@ -205,6 +219,7 @@ def _reader(chat: ChatFormat, stops: frozenset[int]) -> Callable[[Sequence[int]]
 def _train_on_signal(trainer: Any, checkpoints: Path, reward: JudgeReward) -> int:
     try:
         began = train_on(trainer, checkpoints, "rlvr")
+        reward.add_up_processes()
         reward.demand_signal()
     except TrainingError:
         # Who runs it again would go on behind the steps that taught nothing.
@@ -220,6 +235,8 @@ def _write(job: GrpoJob, trainer: Any, chat: ChatFormat, summary: GrpoSummary) -
     with whole_folder(job.output) as folder:
         model.save_pretrained(folder)
         chat.tokenizer.save_pretrained(folder)
+        if not job.tuning.use_lora:
+            copy_image_settings(job.model, folder)
         write_rows(folder / curve.FILE_NAME, curve.curve_of(trainer.state.log_history))
         (folder / SUMMARY_FILE).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -27,6 +27,7 @@ from distil_dagster.training.rows import RewardRow
 log = logging.getLogger("distil_dagster")
 
 MEASURED = "held_out"
+SCORES = "held_out_scores"
 _TIMES = 4
 
 
@@ -78,6 +79,14 @@ class HeldOutRows:
         return [read_answer(row.id, ids, self._chat, stops).text for row, ids in zip(rows, answers, strict=True)]
 
 
+def scores_at(log_history: Iterable[Mapping[str, Any]], step: int) -> list[float | None]:
+    """The score of each held-out row after a step, as a trainer's log has it; none where nothing is known."""
+    found: list[float | None] = next(
+        (entry[SCORES] for entry in log_history if SCORES in entry and entry["step"] == step), []
+    )
+    return found
+
+
 class HeldOutWatch(TrainerCallback):
     """Measures before the first step, after each quarter of the steps, and after the last one."""
 
@@ -112,7 +121,8 @@ class HeldOutWatch(TrainerCallback):
         if not known:
             return
         mean = sum(known) / len(known)
-        state.log_history.append({"step": state.global_step, "epoch": state.epoch or 0.0, MEASURED: mean})
+        entry = {"step": state.global_step, "epoch": state.epoch or 0.0, MEASURED: mean, SCORES: scores}
+        state.log_history.append(entry)
         if state.is_world_process_zero:
             self._report.measured({"step": state.global_step, MEASURED: mean})
             text = "rlvr: step %d/%d, held-out %s %.3f (%d rows)"

@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from distil_dagster.errors import TrainingError
-from distil_dagster.training.failures import memory_advice
+from distil_dagster.training.failures import memory_advice, what_is_kept
 from distil_dagster.training.job import GrpoJob, Job, SftJob, write_job
 from distil_dagster.training.reporting import ERROR_MARK
 
@@ -154,8 +154,8 @@ def why_it_ended(code: int, lines: Sequence[str], job: Job) -> str:
             return "\n".join([line.removeprefix(ERROR_MARK), *more])
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or any(_KILLED_TEXT in line for line in lines):
         return (
-            f"the training program was killed, most likely because the machine ran {memory_advice(job)}; "
-            "what was trained up to the last checkpoint is kept"
+            "the training program was killed, most likely because the machine ran "
+            f"{memory_advice(job)}{what_is_kept(job)}"
         )
     return f"the training program ended with code {code}:\n" + "\n".join(lines[-_TAIL:])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from distil_dagster.config.sections import Tuning
 from distil_dagster.errors import TrainingError
+from distil_dagster.training.weight_files import ADAPTER, check_adapter
 
 _IMAGE_SETTINGS = ("preprocessor_config.json", "processor_config.json")
 
@@ -136,8 +137,7 @@ def load_merged(folder: Path, adapter: Path | None) -> Any:
 def _with_adapter(model: Any, folder: Path, adapter: Path, *, is_trainable: bool = False) -> Any:
     from peft import PeftModel
 
-    if not (adapter / "adapter_config.json").is_file():
-        raise TrainingError(f"{adapter}: no adapter: it has no adapter_config.json")
+    check_adapter(adapter)
     try:
         adapted = PeftModel.from_pretrained(model, adapter, is_trainable=is_trainable)
     except (OSError, ValueError, RuntimeError) as error:
@@ -151,7 +151,7 @@ def _demand_all_of(adapted: Any, folder: Path, adapter: Path) -> None:
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 
-    with safe_open(adapter / "adapter_model.safetensors", "pt") as file:
+    with safe_open(adapter / ADAPTER, "pt") as file:
         differing = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
     if differing:
         raise TrainingError(f"{adapter}: not an adapter of {folder}: they differ in {min(differing)}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from distil_dagster.data.examples import Example, content_id
 from distil_dagster.data.messages import Message
+from distil_dagster.data.store import write_text
 from distil_dagster.job import Job
 from distil_dagster.tasks.base import Task
 from distil_dagster.tasks.shots import draw_shots, student_turns
@@ -54,7 +55,7 @@ def prepare_sft(
     return SftJob(
         student=weights.folder,
         tuning=tuning,
-        seed=_some_seed(seed),
+        seed=_seed_of(folder, seed),
         train_rows=folder / "train.jsonl",
         eval_rows=folder / "eval.jsonl",
         output=folder / "output",
@@ -63,9 +64,9 @@ def prepare_sft(
 
 
 def held_out_examples(job: Job, examples: Sequence[Example]) -> list[Example]:
-    """Of the examples of SFT those that it holds back, and so no training sees; the first 200 where there are more."""
+    """Of the examples of SFT those that it holds back, and so no training sees."""
     apart = _held_out_positions(job, examples)
-    return [example for at, example in enumerate(examples) if at in apart][:_MOST_MEASURED]
+    return [example for at, example in enumerate(examples) if at in apart]
 
 
 def prepare_rlvr(
@@ -79,11 +80,13 @@ def prepare_rlvr(
 ) -> GrpoJob:
     """Write the rows of a reinforcement learning of a tuned student into a folder below `work`.
 
-    `held_out` are examples that no training sees, to measure it on. `tuned` are the folders of model and adapter.
+    `held_out` are examples that no training sees, to measure it on; of their rows the first 200 are. `tuned` are the
+    folders of model and adapter.
     `journal` is the folder of the journal of answers; the judge's go there too.
     """
     config, tokens = job.config, answer_tokens([*examples, *held_out])
-    rows, measured = reward_rows(job.task, examples, shots), reward_rows(job.task, held_out, shots)
+    rows = reward_rows(job.task, examples, shots)
+    measured = reward_rows(job.task, held_out, shots)[:_MOST_MEASURED]
     model, adapter = tuned
     named = content_id(
         [[row.model_dump() for row in part] for part in (rows, measured)],
@@ -100,7 +103,7 @@ def prepare_rlvr(
         config=config,
         description=job.description,
         journal=journal,
-        seed=_some_seed(config.base.random_seed),
+        seed=_seed_of(folder, config.base.random_seed),
         rows=folder / "rows.jsonl",
         held_out=folder / "held_out.jsonl",
         max_new_tokens=tokens,
@@ -208,8 +211,14 @@ def _tokens(answer: Message) -> int:
     return len(answer.answer.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN + spare
 
 
-def _some_seed(seed: int | None) -> int:
-    return secrets.randbits(31) if seed is None else seed
+def _seed_of(folder: Path, seed: int | None) -> int:
+    """The seed of a training; where none is set, one drawn for its folder, with which it goes on after a kill."""
+    if seed is not None:
+        return seed
+    drawn = folder / "seed"
+    if not drawn.is_file():
+        write_text(drawn, str(secrets.randbits(31)))
+    return int(drawn.read_text(encoding="utf-8"))
 
 
 def _identity(folder: Path) -> list[tuple[str, int, int]]:

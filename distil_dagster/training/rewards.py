@@ -29,7 +29,8 @@ class JudgeReward:
     """A reward function for TRL's trainer. It judges a batch of completions at once, as the task parses them.
 
     A judgement that cannot be had is None: that completion teaches nothing, and the mean of its group leaves it out.
-    `asked`, `good` and `failed` count this process's judgements, `agreed` those that the check confirms.
+    `asked`, `good` and `failed` count judgements, `agreed` those that the check confirms: this process's,
+    and once they are added up those of all.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class JudgeReward:
 
     @property
     def agreement(self) -> float | None:
-        """The share of this process's judgements that the check confirms; none where there is no check."""
+        """The share of judgements that the check confirms; none where there is no check."""
         judged = self.asked - self.failed
         return self.agreed / judged if self._check is not None and judged else None
 
@@ -90,6 +91,13 @@ class JudgeReward:
                 f"rlvr: {self.failed} of {self.asked} judgements failed, so there is too little to learn from; "
                 f"check tuning.rlvr_llm_as_a_judge_model_name ({self._judge.model}); the last one: {self._last_failure}"
             )
+
+    def add_up_processes(self) -> None:
+        """Count what the processes that train together have judged as one; to be called by each of them, once."""
+        from accelerate.utils import gather_object
+
+        counts = gather_object([(self.asked, self.good, self.failed, self.agreed)])
+        self.asked, self.good, self.failed, self.agreed = map(sum, zip(*counts, strict=True))
 
     def _count(self, judgements: Sequence[Judged | Unread]) -> None:
         failures = [judgement.reason for judgement in judgements if isinstance(judgement, Unread)]

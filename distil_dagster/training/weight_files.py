@@ -88,7 +88,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TrainingError(f"{path.parent}: no model's folder: it has no {path.name}") from None
+        raise TrainingError(f"{path.parent}: has no {path.name}") from None
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

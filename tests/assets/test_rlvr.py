@@ -134,3 +134,12 @@ def test_what_was_reinforced_before_is_taken_again(reinforced):
     assert again.success
     assert metadata(again, "rlvr_adapter")["reward_curve"] == metadata(first, "rlvr_adapter")["reward_curve"]
     assert project.teacher.stats()["requests"] == bought
+
+
+def test_an_sft_adapter_that_may_have_learned_what_rlvr_is_measured_on_is_refused(reinforced):
+    project, _ = reinforced
+    other = {"tuning": SETTINGS["tuning"] | {"rlvr_dataset_size": 0.4}}
+    result = project.run(typed=other, assets=["rlvr_adapter"])
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "sft_adapter was trained under other settings" in str(failure.step_failure_data.error)

@@ -163,3 +163,10 @@ def test_a_selection_reaches_everything_before_or_after(select, expected):
     from distil_dagster.definitions import defs
 
     assert {key.to_user_string() for key in selected_assets(defs, select)} == expected
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "x"])
+def test_a_port_that_there_cannot_be_is_refused(run_cli, port):
+    done = run_cli("serve", "quickstart", "--port", port)
+    assert done.returncode == 2
+    assert "--port" in done.stderr

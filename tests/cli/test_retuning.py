@@ -91,6 +91,15 @@ def test_another_student_stands_beside_the_first_under_a_name_of_its_own(home, t
     again = home.command("retune", home.config, "--as", "letters_qwen")
     assert again.returncode == 1
     assert "there is a configuration called letters_qwen already" in again.stderr
+    assert "distil-dagster retune letters_qwen" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["", "config", "a,b", "../x"])
+def test_a_configuration_needs_a_name_that_can_be_one(home, name):
+    done = home.command("retune", home.config, "--as", name)
+    assert done.returncode == 1
+    assert f"--as {name}: must be a name" in done.stderr
+    assert sorted(path.name for path in (home.folder / "configs").iterdir())[0] == "letters.yaml"
 
 
 def test_settings_that_would_need_other_data_are_refused(home):

@@ -105,3 +105,30 @@ def test_equal_conversations_have_equal_ids_wherever_they_came_from():
     messages = (Message(role="user", content="q"), Message(role="assistant", content="a"))
     assert Example(messages=messages, source="x").id == Example(messages=messages, source="y").id
     assert Example(messages=messages).id != Example(messages=messages, context="c").id
+
+
+@dataclass(frozen=True)
+class OlderSample:
+    note: str
+
+
+@dataclass(frozen=True)
+class NewerSample:
+    note: str
+    warning: str = "none"
+
+
+def test_what_an_older_version_did_not_write_has_its_default(tmp_path):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("so"))
+    assert store.load("sample", "letters", NewerSample) == NewerSample("so")
+
+
+def test_a_partition_can_be_given_the_artefact_of_another(tmp_path):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("so"))
+    assert store.copy("sample", "letters", "copied") == tmp_path / "sample" / "copied"
+    store.save("sample", "letters", OlderSample("changed"))
+    assert store.load("sample", "copied", OlderSample) == OlderSample("so")
+    with pytest.raises(FileNotFoundError):
+        store.copy("sample", "missing", "other")

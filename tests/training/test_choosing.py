@@ -11,32 +11,44 @@ def curve(rewards, held_out) -> list[CurvePoint]:
 
 
 def test_the_student_that_is_better_on_held_out_rows_is_delivered():
-    choice = choose(curve([0.2, 0.9], [0.6, 0.7]), "Accuracy", 40)
-    assert choice.ships == "rlvr"
-    assert choice.reason == "Accuracy on 40 rows that no training saw was 0.600 before RLVR and 0.700 after it"
+    choice = choose([1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 1.0], "Accuracy")
+    assert (choice.ships, choice.before, choice.after) == ("rlvr", 0.5, 0.75)
+    assert choice.reason == "Accuracy on 4 rows that no training saw was 0.500 before RLVR and 0.750 after it"
 
 
-@pytest.mark.parametrize("after", [0.6, 0.5])
-def test_rlvr_that_did_not_help_is_not_delivered_however_its_reward_rose(after):
-    choice = choose(curve([0.2, 0.9], [0.6, 0.9, after]), "Accuracy", 40)
+@pytest.mark.parametrize("after", [[1.0, 0.0], [0.0, 0.0]])
+def test_rlvr_that_did_not_help_is_not_delivered(after):
+    choice = choose([1.0, 0.0], after, "Accuracy")
     assert choice.ships == "sft"
-    assert choice.reason.endswith(f"0.600 before RLVR and {after:.3f} after it, so it did not help")
+    assert choice.reason.endswith(f"0.500 before RLVR and {sum(after) / 2:.3f} after it, so it did not help")
 
 
-@pytest.mark.parametrize("held_out", [[], [0.5]])
-def test_what_was_not_measured_does_not_help(held_out):
-    choice = choose(curve([0.2, 0.9], held_out), "Accuracy", 0)
-    assert choice.ships == "sft"
+def test_a_verdict_that_is_missing_once_counts_for_neither():
+    choice = choose([None, 1.0, 0.0, 1.0], [1.0, 1.0, 0.0, None], "LLM-as-a-judge")
+    assert (choice.ships, choice.before, choice.after) == ("sft", 0.5, 0.5)
+    assert " on 2 rows " in choice.reason
+
+
+@pytest.mark.parametrize(("before", "after"), [([], []), ([], [1.0]), ([None], [1.0])])
+def test_what_was_not_measured_before_and_after_does_not_help(before, after):
+    choice = choose(before, after, "Accuracy")
+    assert (choice.ships, choice.before) == ("sft", None)
     assert "unknown" in choice.reason
 
 
 def test_a_reward_that_rises_while_the_held_out_metric_falls_is_hacked():
     rising = [0.1 * step for step in range(10)]
-    assert reward_hacking(curve(rising, [0.8, 0.6])).startswith(
+    assert reward_hacking(curve(rising, [0.8, 0.6]), 100).startswith(
         "the reward rose by 0.800 while the held-out metric fell by 0.200"
     )
-    assert not reward_hacking(curve(rising, [0.8, 0.9]))
-    assert not reward_hacking(curve(rising[::-1], [0.8, 0.6]))
-    assert not reward_hacking(curve(rising, [0.8, 0.79]))
-    assert not reward_hacking(curve(rising, []))
-    assert not reward_hacking([])
+    assert not reward_hacking(curve(rising, [0.8, 0.9]), 100)
+    assert not reward_hacking(curve(rising[::-1], [0.8, 0.6]), 100)
+    assert not reward_hacking(curve(rising, [0.8, 0.79]), 100)
+    assert not reward_hacking(curve(rising, []), 0)
+    assert not reward_hacking([], 0)
+
+
+def test_one_row_of_a_few_is_no_sign_of_hacking():
+    rising = [0.1 * step for step in range(10)]
+    assert not reward_hacking(curve(rising, [8 / 14, 7 / 14]), 14)
+    assert reward_hacking(curve(rising, [8 / 14, 6 / 14]), 14)

@@ -190,5 +190,5 @@ def test_the_advice_names_only_what_can_still_be_changed(sft_job, settings, name
 
 def test_predicting_and_merging_have_advice_of_their_own(tmp_path):
     predict = PredictJob(model=tmp_path, rows=tmp_path, output=tmp_path, batch_size=64)
-    assert "batch_size is 64" in memory_advice(predict)
+    assert "take a smaller base.student_model_name" in memory_advice(predict)
     assert "merging" in memory_advice(MergeJob(model=tmp_path, output=tmp_path))

@@ -184,5 +184,5 @@ def test_a_row_that_does_not_fit_into_memory_alone_is_an_error(job, monkeypatch)
 
 
 def test_a_folder_that_is_no_adapter_is_named(job, tmp_path):
-    with pytest.raises(TrainingError, match="no adapter: it has no adapter_config"):
+    with pytest.raises(TrainingError, match="has no adapter_config"):
         predict(changed(job, adapter=tmp_path))

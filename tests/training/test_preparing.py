@@ -85,9 +85,10 @@ def test_rlvr_is_measured_on_what_sft_held_back(opened, tmp_path, seed):
     assert [row.question for row in read_rows(rlvr.rows, RewardRow)] == ["another"]
 
 
-def test_of_very_many_held_out_rows_a_part_is_measured(opened):
-    examples = [example(f"question {number}", "bills") for number in range(1200)]
-    assert len(held_out_examples(with_tuning(opened, train_eval_split=0.5), examples)) == 200
+def test_of_very_many_held_out_rows_a_part_is_measured(opened, tmp_path):
+    held_out = [example(f"question {number}", "bills") for number in range(300)]
+    job = prepare_rlvr(opened, EXAMPLES, held_out, (tmp_path, None), tmp_path, tmp_path / "work")
+    assert len(read_rows(job.held_out, RewardRow)) == 200
 
 
 def test_equal_work_has_one_folder_and_any_change_another(opened, tmp_path):

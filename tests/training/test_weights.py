@@ -36,11 +36,9 @@ def test_a_folder_goes_before_everything(student, hub, tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused_with_what_it_lacks(tmp_path):
-    with pytest.raises(
-        TrainingError, match=rf"^data\.students: Qwen3-8B: {tmp_path}: no model's folder: it has no config"
-    ):
+    with pytest.raises(TrainingError, match=rf"^data\.students: Qwen3-8B: {tmp_path}: has no config"):
         student_weights(LARGE, {LARGE: str(tmp_path)})
-    with pytest.raises(TrainingError, match="nowhere: no model's folder"):
+    with pytest.raises(TrainingError, match="nowhere: has no"):
         student_weights(LARGE, {LARGE: "./nowhere"})
 
 

@@ -203,7 +203,7 @@ def test_a_failure_ends_with_code_1_and_its_reason(sft_job, tmp_path):
     process = start(sft_job.model_copy(update={"student": tmp_path}), tmp_path)
     _, errors = process.communicate()
     assert process.returncode == 1
-    assert f"error: {tmp_path}: no model's folder: it has no config.json" in errors
+    assert f"error: {tmp_path}: has no config.json" in errors
     assert "Traceback" not in errors
 
 
