@@ -119,8 +119,8 @@ def main() -> None:
     print(f"delivered: {choose(summary.before, summary.after, 'Accuracy')}")
     if not arguments.faults:
         return
-    faults = Faults(fail=arguments.faults / 2, garble=arguments.faults / 2)
-    with undertaking(arguments.case, settings(learning), root / "faults", Options(faults=faults)) as work:
+    options = Options(faults=Faults(fail=arguments.faults))
+    with undertaking(arguments.case, settings(learning), root / "faults", options) as work:
         _, other, under_faults = reinforced(work, rows, held_out, adapter)
         counts = work.teacher.stats()["by_outcome"]
     print(f"under faults: {counts}, {under_faults.failed_judgements} of {under_faults.judgements} judgements failed")

@@ -32,6 +32,7 @@ CHAPTERS = {
     "operations.md",
     "deployment.md",
     "serving.md",
+    "benchmarks.md",
     "extending.md",
 }
 
