@@ -37,7 +37,7 @@ SFT = {
     "lora_alpha_multiplier": 2,
     "per_device_train_batch_size": 8,
     "per_device_eval_batch_size": 16,
-    "train_eval_split": 0.01,
+    "train_eval_split": 0.1,
 }
 
 
@@ -83,10 +83,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", type=Path, default=EXAMPLE, help="a classification job with known answers")
     parser.add_argument("--sft-rows", type=int, default=100)
-    parser.add_argument("--sft-epochs", type=int, default=1)
+    parser.add_argument("--sft-epochs", type=int, default=2)
     parser.add_argument("--rlvr-rows", type=int, default=120)
     parser.add_argument("--held-out-rows", type=int, default=100)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--faults", type=float, default=0.2, help="share of judge requests that fail; 0 leaves it out")
     parser.add_argument("--work", type=Path, help="folder to work in; what stands there already is not done again")
     arguments = parser.parse_args()
