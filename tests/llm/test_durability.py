@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 
+from interrupts import heed_interrupts
+
 from distil_dagster.llm.journal import SqliteJournal
 
 IN_FLIGHT = 4
@@ -35,7 +37,7 @@ except KeyboardInterrupt:
 
 def start(server, folder, count, kill_at_reading="no"):
     command = [sys.executable, "-c", PROGRAM, server.url, str(folder), str(count), kill_at_reading]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
 
 
 def answer_until(server, reply, count):

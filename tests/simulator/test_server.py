@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from interrupts import heed_interrupts
 
 from distil_dagster.errors import DataError, DistilError
 from distil_dagster.simulator import Faults, Options, SimulatedTeacher, serve
@@ -161,10 +162,6 @@ def test_a_taken_port_is_named(gold_folder):
             serve(gold_folder, "127.0.0.1", taken.getsockname()[1], Options())
 
 
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_serving_says_where_and_stops_when_interrupted(gold_folder):
     port = free_port()
     program = (
@@ -172,8 +169,7 @@ def test_serving_says_where_and_stops_when_interrupted(gold_folder):
         f"serve(pathlib.Path(sys.argv[1]), '127.0.0.1', {port}, Options())"
     )
     command = [sys.executable, "-c", program, str(gold_folder)]
-    # Who runs the tests in the background may have interrupts ignored, and children inherit that.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts) as process:
         assert f"http://127.0.0.1:{port}/v1" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert "stopped" in process.stdout.read()

@@ -88,7 +88,7 @@ def test_each_process_of_rlvr_has_its_own_completions_judged(tmp_path, student, 
     steps = rlvr_steps_in(job.tuning, len(rows), processes=2)
     assert summary.steps == steps == 6
     assert {point.step for point in curve(job) if point.loss is not None} == set(range(1, steps + 1))
-    assert (summary.judgements, summary.failed_judgements) == (steps * 8, 0)
+    assert (summary.judgements, summary.failed_judgements) == (steps * 8 * 2, 0)
     # Prompts of the rows that the first process alone judged would be half of them.
     prompts = bought(job).values()
     assert all(any(row.prompt[-1]["content"] in prompt for prompt in prompts) for row in rows)

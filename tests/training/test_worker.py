@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 import pytest
+from interrupts import heed_interrupts
 from training.rlvr_jobs import IN_FLIGHT, KEY_VARIABLE, bought, rlvr_job
 
 from distil_dagster.errors import TrainingError
@@ -27,6 +28,7 @@ def start(job, folder, **environment):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        preexec_fn=heed_interrupts,
     )
 
 
