@@ -21,19 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undertaking import Undertaking, show_progress, undertaking
+from undertaking import SMALL_STUDENT_TUNING, Undertaking, show_progress, undertaking
 
 from distil_dagster.evaluation.statistics import compare, estimate
 
-TUNING = {
-    "learning_rate": 1e-3,
-    "learning_rate_scheduler": "cosine",
-    "lora_r": 16,
-    "lora_alpha_multiplier": 2,
-    "per_device_train_batch_size": 8,
-    "per_device_eval_batch_size": 16,
-    "train_eval_split": 0.1,
-}
 AS_LOGGED = {"relabel": False, "relevance_filtering": False}
 
 
@@ -66,7 +57,7 @@ def go(way: Way, case: Path, root: Path, student: str, task: str, target: int, e
         "base": {"task": task, "student_model_name": student, "random_seed": 42},
         "trace_processing": {"num_traces_as_training_base": 10_000, "num_traces_as_testing_base": 0, **way.traces},
         "synthgen": {"generation_target": target},
-        "tuning": TUNING | {"num_train_epochs": epochs},
+        "tuning": SMALL_STUDENT_TUNING | {"num_train_epochs": epochs},
     }
     with undertaking(case, sections, root / way.name) as work:
         seeds = work.seeds()

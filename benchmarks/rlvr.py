@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from undertaking import Undertaking, show_progress, undertaking
+from undertaking import SMALL_STUDENT_TUNING, Undertaking, show_progress, undertaking
 
 from distil_dagster.data.examples import Example
 from distil_dagster.evaluation.statistics import compare
@@ -30,15 +30,6 @@ from distil_dagster.training.rows import read_rows
 from distil_dagster.training.sft import SUMMARY_FILE
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ticket_routing"
-SFT = {
-    "learning_rate": 1e-3,
-    "learning_rate_scheduler": "cosine",
-    "lora_r": 16,
-    "lora_alpha_multiplier": 2,
-    "per_device_train_batch_size": 8,
-    "per_device_eval_batch_size": 16,
-    "train_eval_split": 0.1,
-}
 
 
 def settings(tuning: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -92,13 +83,13 @@ def main() -> None:
     arguments = parser.parse_args()
     show_progress()
     root = arguments.work or Path(tempfile.mkdtemp())
-    learning = SFT | {
+    learning = SMALL_STUDENT_TUNING | {
         "learning_rate": arguments.learning_rate,
         "rlvr_dataset_size": 0.5,
         "rlvr_num_generations": 6,
         "rlvr_per_device_batch_size": 24,
     }
-    weak = SFT | {"num_train_epochs": arguments.sft_epochs}
+    weak = SMALL_STUDENT_TUNING | {"num_train_epochs": arguments.sft_epochs}
     with undertaking(arguments.case, settings(weak), root / "sft") as work:
         seeds = work.seeds()
         first, second = arguments.sft_rows, arguments.sft_rows + arguments.rlvr_rows

@@ -32,6 +32,17 @@ from distil_dagster.training.preparing import is_trained, prepare_prediction, pr
 from distil_dagster.training.rows import Written, read_rows
 from distil_dagster.training.weights import Weights, student_weights
 
+# What suits SmolLM2-135M and a few hundred rows.
+SMALL_STUDENT_TUNING = {
+    "learning_rate": 1e-3,
+    "learning_rate_scheduler": "cosine",
+    "lora_r": 16,
+    "lora_alpha_multiplier": 2,
+    "per_device_train_batch_size": 8,
+    "per_device_eval_batch_size": 16,
+    "train_eval_split": 0.1,
+}
+
 log = logging.getLogger("distil_dagster")
 
 _KEY_VARIABLE = "DISTIL_SIMULATED_KEY"
