@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from distil_dagster.errors import TrainingError
+from distil_dagster.orchestration.messages import WholeLines
 from distil_dagster.training.job import Job
 from distil_dagster.training.launch import Worker, started_worker, why_it_ended
 
@@ -27,7 +28,7 @@ def run_worker(context: dg.AssetExecutionContext, job: Job, folder: Path) -> Non
         TrainingError: the program ended without its work done; carries its own reason.
     """
     with (
-        _open_session(context) as session,
+        _open_session(context, folder / "messages") as session,
         started_worker(job, folder, _print, session.get_bootstrap_env_vars()) as worker,
     ):
         _watch(context, worker, session)
@@ -36,7 +37,8 @@ def run_worker(context: dg.AssetExecutionContext, job: Job, folder: Path) -> Non
 
 
 @contextmanager
-def _open_session(context: dg.AssetExecutionContext) -> Iterator[Any]:
+def _open_session(context: dg.AssetExecutionContext, messages: Path) -> Iterator[Any]:
+    messages.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with warnings.catch_warnings():
             # Of a property of its own that Dagster reads itself.
@@ -45,7 +47,7 @@ def _open_session(context: dg.AssetExecutionContext) -> Iterator[Any]:
                 dg.open_pipes_session(
                     context=context,
                     context_injector=dg.PipesTempFileContextInjector(),
-                    message_reader=dg.PipesTempFileMessageReader(),
+                    message_reader=WholeLines(messages),
                 )
             )
         yield session
