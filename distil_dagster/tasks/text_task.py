@@ -224,7 +224,8 @@ class TextTask:
 
     def _text_problem(self, answer: str) -> Invalid | None:
         """Why a text is no answer of this task."""
-        if not answer.strip():
+        # An empty fence is read as nothing.
+        if not without_fence(answer):
             return Invalid("empty_answer", "the answer is empty")
         problem = json_problem(answer) if self._output_is_json else None
         return None if problem is None else Invalid("not_json", f"the answer is not valid JSON: {problem}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from interrupts import heed_interrupts
 
 from distil_dagster.config.sections import Tuning
 from distil_dagster.errors import TrainingError
@@ -116,6 +117,7 @@ def test_a_run_that_is_ended_takes_its_training_with_it(job, tmp_path, way):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
+        preexec_fn=heed_interrupts,
     )
     job_file = tmp_path / "work" / "job.json"
     try:

@@ -97,6 +97,7 @@ def test_validation_gives_the_reason(task):
     assert task.validate(example("When?", "nine"), 100) == Valid()
     assert task.validate(example(" ", "nine"), 100) == Invalid("empty_question", "the user's text is empty")
     assert task.validate(example("When?", "\n"), 100) == Invalid("empty_answer", "the answer is empty")
+    assert task.validate(example("When?", "```\n```"), 100) == Invalid("empty_answer", "the answer is empty")
 
 
 @EVERY_TASK

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from interrupts import heed_interrupts
 
 from distil_dagster.errors import TrainingError
 from distil_dagster.training.checkpoints import last_complete_checkpoint, own_checkpoints
@@ -168,6 +169,7 @@ def test_the_program_ends_with_whoever_started_it_and_leaves_its_checkpoints(
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", PROCESSES_VARIABLE: str(processes)},
+        preexec_fn=heed_interrupts,
     )
     try:
         # Checkpoints are written a twentieth of the steps apart.
