@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from interrupts import heed_interrupts
+from processes import processes_with
 
 from distil_dagster.config.sections import Tuning
 from distil_dagster.errors import TrainingError
@@ -136,16 +137,3 @@ def wait_until(holds) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.2)
-
-
-def processes_with(argument: Path) -> list[int]:
-    """The processes of this machine whose command has an argument."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(argument).encode() in command:
-            found.append(int(folder.name))
-    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from interrupts import heed_interrupts
+from processes import processes_with
 
 from distil_dagster.errors import TrainingError
 from distil_dagster.training.checkpoints import last_complete_checkpoint, own_checkpoints
@@ -143,15 +144,7 @@ def test_a_crash_shows_the_last_lines(sft_job):
 
 def workers_of(job_file: Path) -> list[int]:
     """The processes of this machine whose command names a job's file, but for the one that started them."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(job_file).encode() in command and b"distil_dagster.training.worker" in command:
-            found.append(int(folder.name))
-    return found
+    return processes_with(job_file, "distil_dagster.training.worker")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
