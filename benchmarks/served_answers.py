@@ -26,7 +26,7 @@ from distil_dagster.cli.running import find_config
 from distil_dagster.cli.serving import transformers_server
 from distil_dagster.evaluation.artefacts import EvalReport
 from distil_dagster.job import open_job
-from distil_dagster.orchestration.resources import Store, default_root
+from distil_dagster.orchestration.storage import Store, default_root
 from distil_dagster.traces.seeds import SeedData
 
 PATIENCE_SECONDS = 180

@@ -5,8 +5,8 @@ import dagster as dg
 from distil_dagster.assets import data, delivery, evaluation, traces, training
 from distil_dagster.orchestration.executors import device_executor
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.resources import CONFIG_KEY, RETUNE_TAG, STORE_KEY, DistilConfig, Store, default_root
-from distil_dagster.orchestration.storage import ArtefactIOManager
+from distil_dagster.orchestration.resources import CONFIG_KEY, RETUNE_TAG, DistilConfig
+from distil_dagster.orchestration.storage import STORE_KEY, ArtefactIOManager, Store, default_root
 
 _PHASES = [traces, data, training, evaluation, delivery]
 

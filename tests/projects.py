@@ -40,8 +40,7 @@ class Project:
 
     def run(self, job: str = "distil", typed: dict | None = None, assets: list[str] | None = None, instance=None):
         from distil_dagster.definitions import defs
-        from distil_dagster.orchestration.resources import Store
-        from distil_dagster.orchestration.storage import ArtefactIOManager
+        from distil_dagster.orchestration.storage import ArtefactIOManager, Store
 
         store = Store(root=str(self.root / "artefacts"))
         resources = {**defs.resources, "store": store, "io_manager": ArtefactIOManager(store=store)}

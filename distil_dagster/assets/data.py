@@ -8,7 +8,8 @@ from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.orchestration.executors import ON_CPU
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.orchestration.resources import DistilConfig
+from distil_dagster.orchestration.storage import Store
 from distil_dagster.synthesis import loop
 from distil_dagster.synthesis.loop import generate
 from distil_dagster.synthesis.rows import SyntheticDataset

@@ -17,7 +17,8 @@ from distil_dagster.export.parity import compare_answers
 from distil_dagster.job import Job
 from distil_dagster.orchestration.executors import GPU_POOL, ON_GPU
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.orchestration.resources import DistilConfig
+from distil_dagster.orchestration.storage import Store
 from distil_dagster.orchestration.worker import run_worker
 from distil_dagster.tasks.shots import student_turns
 from distil_dagster.traces.seeds import SeedData

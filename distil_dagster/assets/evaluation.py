@@ -20,7 +20,8 @@ from distil_dagster.evaluation.judging import PHASE as JUDGING
 from distil_dagster.evaluation.predictions import ModelRole
 from distil_dagster.orchestration.executors import GPU_POOL, ON_CPU, ON_GPU
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.orchestration.resources import DistilConfig
+from distil_dagster.orchestration.storage import Store
 from distil_dagster.synthesis.rows import SyntheticDataset
 from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relabel import RelabelledTraces

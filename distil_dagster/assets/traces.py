@@ -8,7 +8,8 @@ from distil_dagster.config.catalogue import teachers
 from distil_dagster.errors import DataError
 from distil_dagster.orchestration.executors import ON_CPU
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.resources import DistilConfig, Store
+from distil_dagster.orchestration.resources import DistilConfig
+from distil_dagster.orchestration.storage import Store
 from distil_dagster.traces import relabel, relevance
 from distil_dagster.traces.ingest import Traces, empty_traces, ingest_traces
 from distil_dagster.traces.minimum import require_minimum, seed_counts

@@ -39,7 +39,7 @@ def retune(
         ConfigError: the configuration has mistakes, or a typed setting would need other data.
         DistilError: there are no data yet, or there is a configuration called `new_name` already.
     """
-    from distil_dagster.orchestration.resources import Store, default_root
+    from distil_dagster.orchestration.storage import Store, default_root
 
     require_retunable(typed)
     path = find_config(name)

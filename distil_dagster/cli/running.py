@@ -104,7 +104,7 @@ def show_report(name: str) -> int:
         DistilError: there is no report yet.
     """
     from distil_dagster.evaluation.artefacts import EvalReport
-    from distil_dagster.orchestration.resources import Store, default_root
+    from distil_dagster.orchestration.storage import Store, default_root
 
     path = find_config(name)
     store = Store(root=default_root()).artefacts

@@ -75,7 +75,7 @@ def vllm_server(prompt: dict[str, Any], host: str, port: int) -> ServerCommand:
 
 def _latest_bundle(name: str) -> Path:
     from distil_dagster.assets.delivery import ModelBundle
-    from distil_dagster.orchestration.resources import Store, default_root
+    from distil_dagster.orchestration.storage import Store, default_root
 
     partition = load_config(find_config(name)).name
     try:

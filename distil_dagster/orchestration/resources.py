@@ -1,8 +1,6 @@
-"""What the assets are given: the configuration, the clients of paid answers, and the store of artefacts."""
+"""What the assets are told to do: the configuration of their partition, under what a person typed."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import dagster as dg
@@ -10,14 +8,10 @@ from pydantic import Field, PrivateAttr
 
 from distil_dagster.config.retuning import require_retunable
 from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
-from distil_dagster.data.store import ArtefactStore
 from distil_dagster.job import Job, open_job
-from distil_dagster.llm.client import Client, open_client
 from distil_dagster.orchestration.config_files import config_path
 
 CONFIG_KEY = "distil"
-STORE_KEY = "store"
-ROOT_VARIABLE = "DISTIL_ARTEFACTS"
 RETUNE_TAG = "distil/retune"
 
 
@@ -62,24 +56,3 @@ class DistilConfig(dg.ConfigurableResource):
         if self._is_retune:
             require_retunable(self._typed)
         return replace(open_job(config_path(partition), self._typed), is_retune=self._is_retune)
-
-
-class Store(dg.ConfigurableResource):
-    """The artefacts and the journal of answers, under one root folder."""
-
-    root: str = Field(description="The folder that holds artefacts and journal.")
-
-    @property
-    def artefacts(self) -> ArtefactStore:
-        """The artefacts."""
-        return ArtefactStore(Path(self.root).resolve())
-
-    def client(self, job: Job) -> Client:
-        """A client of paid answers, to be closed after use; all jobs under one root share its journal."""
-        self.artefacts.root.mkdir(parents=True, exist_ok=True)
-        return open_client(job.config, self.artefacts.root)
-
-
-def default_root() -> str:
-    """What `DISTIL_ARTEFACTS` names, else `artefacts` in the working directory."""
-    return os.environ.get(ROOT_VARIABLE, "artefacts")
