@@ -3,6 +3,7 @@
 import dagster as dg
 
 from distil_dagster.assets import data, delivery, evaluation, traces, training
+from distil_dagster.orchestration import inputs
 from distil_dagster.orchestration.executors import device_executor
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import CONFIG_KEY, RETUNE_TAG, DistilConfig
@@ -36,7 +37,7 @@ rank_job = dg.define_asset_job(
 )
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules(_PHASES),
+    assets=[*inputs.specs, *dg.load_assets_from_modules(_PHASES)],
     asset_checks=dg.load_asset_checks_from_modules(_PHASES),
     jobs=[distil_job, retune_job, rank_job],
     resources={

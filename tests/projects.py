@@ -16,14 +16,11 @@ from distil_dagster.simulator.server import SimulatedTeacher
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with configurations and artefacts; `partition` is a name that the checkout's own configs/ has too.
-
-    Partitions are read when the definitions are imported, configurations when an asset runs.
-    """
+    """A folder with configurations and artefacts; `partition` is the configuration that is run."""
 
     root: Path
     teacher: SimulatedTeacher
-    partition: str = "quickstart"
+    partition: str = "letters"
 
     @property
     def store(self) -> ArtefactStore:
@@ -40,10 +37,13 @@ class Project:
 
     def run(self, job: str = "distil", typed: dict | None = None, assets: list[str] | None = None, instance=None):
         from distil_dagster.definitions import defs
+        from distil_dagster.orchestration.partitions import add_partitions
         from distil_dagster.orchestration.storage import ArtefactIOManager, Store
 
         store = Store(root=str(self.root / "artefacts"))
         resources = {**defs.resources, "store": store, "io_manager": ArtefactIOManager(store=store)}
+        instance = instance or dg.DagsterInstance.ephemeral()
+        add_partitions(instance, [self.partition])
         run_config = {"resources": {"distil": {"config": typed}}} if typed else None
         return (
             dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=defs.jobs, resources=resources)

@@ -6,8 +6,7 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
-from distil_dagster.orchestration.executors import ON_CPU
-from distil_dagster.orchestration.partitions import configs
+from distil_dagster.assets.phase import phase
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.synthesis import loop
@@ -21,7 +20,7 @@ from distil_dagster.traces.seeds import SeedData, build_seed_data
 GROUP = "data"
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"parquet"}, op_tags=ON_CPU)
+@phase(GROUP, on="cpu", reading=("task", "trace_processing", "data_files"), kinds={"parquet"})
 def seed_data(
     context: dg.AssetExecutionContext, distil: DistilConfig, traces: Traces, relabelled_traces: RelabelledTraces
 ) -> dg.MaterializeResult[SeedData]:
@@ -81,7 +80,7 @@ def class_coverage(
     )
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+@phase(GROUP, on="cpu", reading=("task", "teacher", "synthgen"), kinds={"llm"}, buys_answers=True)
 def synthetic_dataset(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, seed_data: SeedData
 ) -> dg.MaterializeResult[SyntheticDataset]:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.phase import phase
 from distil_dagster.assets.training import Adapter, delivered, model_and_adapter, predict
 from distil_dagster.config.catalogue import students
 from distil_dagster.evaluation.artefacts import EvalReport
@@ -15,8 +16,6 @@ from distil_dagster.export.bundle import MODEL, Serving, write_bundle
 from distil_dagster.export.model_card import CardFacts
 from distil_dagster.export.parity import compare_answers
 from distil_dagster.job import Job
-from distil_dagster.orchestration.executors import GPU_POOL, ON_GPU
-from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.orchestration.worker import run_worker
@@ -37,7 +36,7 @@ class ModelBundle:
     parity: str
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"huggingface", "ollama"}, op_tags=ON_GPU, pool=GPU_POOL)
+@phase(GROUP, on="gpu", reading=("task",), kinds={"huggingface", "ollama"})
 def model_bundle(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.phase import owners, phase
 from distil_dagster.assets.training import Adapter, delivered, model_and_adapter, predict
 from distil_dagster.evaluation import teacher as teacher_phase
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation
@@ -18,8 +19,7 @@ from distil_dagster.evaluation.building import (
 )
 from distil_dagster.evaluation.judging import PHASE as JUDGING
 from distil_dagster.evaluation.predictions import ModelRole
-from distil_dagster.orchestration.executors import GPU_POOL, ON_CPU, ON_GPU
-from distil_dagster.orchestration.partitions import configs
+from distil_dagster.orchestration.executors import ON_CPU
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.synthesis.rows import SyntheticDataset
@@ -31,7 +31,7 @@ from distil_dagster.traces.seeds import SeedData
 GROUP = "evaluation"
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+@phase(GROUP, on="cpu", reading=("task", "teacher", "judge", "evaluation"), kinds={"llm"}, buys_answers=True)
 def teacher_evaluation(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, seed_data: SeedData
 ) -> dg.MaterializeResult[TeacherEvaluation]:
@@ -73,7 +73,7 @@ def teacher_verdict(teacher_evaluation: TeacherEvaluation) -> dg.AssetCheckResul
     )
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"html"}, op_tags=ON_GPU, pool=GPU_POOL)
+@phase(GROUP, on="gpu", reading=("task", "judge", "evaluation"), kinds={"html"}, buys_answers=True)
 def eval_report(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
@@ -145,7 +145,7 @@ def student_not_below_original(eval_report: EvalReport) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"markdown"}, op_tags=ON_CPU, deps=[eval_report])
+@dg.asset(group_name=GROUP, kinds={"markdown"}, op_tags=ON_CPU, deps=[eval_report], owners=owners())
 def leaderboard(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """All configurations that have a report, best student first."""
     done = context.instance.get_materialized_partitions(dg.AssetKey("eval_report"))

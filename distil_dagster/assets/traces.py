@@ -4,10 +4,9 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.phase import phase
 from distil_dagster.config.catalogue import teachers
 from distil_dagster.errors import DataError
-from distil_dagster.orchestration.executors import ON_CPU
-from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.traces import relabel, relevance
@@ -19,7 +18,7 @@ from distil_dagster.traces.relevance import FilteredTraces, filter_traces
 GROUP = "traces"
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"jsonl"}, op_tags=ON_CPU)
+@phase(GROUP, on="cpu", reading=("task", "trace_processing", "data_files"), kinds={"jsonl"})
 def traces(context: dg.AssetExecutionContext, distil: DistilConfig) -> dg.MaterializeResult[Traces]:
     """Logged conversations without repetitions, each drawn as a training seed, a test seed or unlabelled text."""
     job = distil.job(context.partition_key)
@@ -52,7 +51,7 @@ def traces(context: dg.AssetExecutionContext, distil: DistilConfig) -> dg.Materi
     )
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+@phase(GROUP, on="cpu", reading=("task", "trace_processing"), kinds={"llm"}, buys_answers=True)
 def filtered_traces(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, traces: Traces
 ) -> dg.MaterializeResult[FilteredTraces]:
@@ -86,7 +85,7 @@ def filtered_traces(
     )
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"llm"}, op_tags=ON_CPU)
+@phase(GROUP, on="cpu", reading=("task", "trace_processing"), kinds={"llm"}, buys_answers=True)
 def relabelled_traces(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, filtered_traces: FilteredTraces
 ) -> dg.MaterializeResult[RelabelledTraces]:

@@ -9,13 +9,12 @@ import dagster as dg
 
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.phase import phase
 from distil_dagster.data.examples import Example, content_id
 from distil_dagster.errors import TrainingError
 from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.evaluation.predictions import ModelRole
 from distil_dagster.job import Job
-from distil_dagster.orchestration.executors import GPU_POOL, ON_GPU
-from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.orchestration.worker import run_worker
@@ -62,7 +61,7 @@ class Adapter:
     warning: str = ""
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"pytorch", "huggingface"}, op_tags=ON_GPU, pool=GPU_POOL)
+@phase(GROUP, on="gpu", reading=("task", "student", "tuning"), kinds={"pytorch", "huggingface"})
 def sft_adapter(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
@@ -105,7 +104,7 @@ def sft_adapter(
     )
 
 
-@dg.asset(partitions_def=configs, group_name=GROUP, kinds={"pytorch", "huggingface"}, op_tags=ON_GPU, pool=GPU_POOL)
+@phase(GROUP, on="gpu", reading=("task", "judge", "tuning"), kinds={"pytorch", "huggingface"}, buys_answers=True)
 def rlvr_adapter(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,

@@ -96,7 +96,10 @@ def _take_over_data(store: ArtefactStore, partition: str, new_partition: str) ->
     settle_dagster_home()
     import dagster as dg
 
+    from distil_dagster.orchestration.partitions import add_partitions
+
     with dg.DagsterInstance.get() as instance:
+        add_partitions(instance, [new_partition])
         for asset in DATA_ASSETS:
             folder = store.copy(asset, partition, new_partition)
             instance.report_runless_asset_event(

@@ -129,8 +129,8 @@ def _materialize(
     settle_dagster_home()
     import dagster as dg
 
-    # Only now: the definitions read the folder of configurations when they are imported.
     from distil_dagster.definitions import defs
+    from distil_dagster.orchestration.partitions import add_partitions
 
     definition = defs.resolve_job_def(job)
     own = {*definition.asset_layer.executable_asset_keys, dg.AssetKey(LEADERBOARD)}
@@ -138,6 +138,7 @@ def _materialize(
     console.follow(key.to_user_string() for key in chosen)
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.get())
+        add_partitions(instance, [partition])
         in_events = "distil_dagster" in instance.managed_python_loggers
         stack.enter_context(package_log_shown(console, already_in_events=in_events))
         started = time.monotonic()

@@ -1,27 +1,25 @@
-"""Artefacts on disk: a folder per asset and partition, never seen half written.
-
-An artefact is a frozen dataclass. A field that is a list of rows becomes a Parquet file of its name; a field that is a
-`Path` becomes a copy of that folder (hard links where possible); everything else goes to `artefact.json`.
-"""
+"""Artefacts: a folder per asset and partition, never seen half written. Here those of a local folder."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter
+from distil_dagster.data.artefact_files import (
+    JSON_FILE,
+    Artefact,
+    link_tree,
+    read_artefact,
+    require_artefact,
+    write_artefact,
+)
+from distil_dagster.data.objects import Prefix
 
-from distil_dagster.data.tables import read_table, write_table
-
-Artefact = TypeVar("Artefact")
-_JSON = "artefact.json"
+UNPARTITIONED = "all"
 
 
 @contextmanager
@@ -46,99 +44,73 @@ def write_text(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ArtefactStore:
-    """All artefacts under one root folder."""
+    """All artefacts under one root folder; `RemoteArtefactStore` keeps them in a bucket.
+
+    `work` holds work in progress (default: `.work` below the root).
+    """
 
     root: Path
+    work: Path | None = None
 
     def folder(self, name: str, partition: str | None) -> Path:
-        """Where the artefact `name` of `partition` stands or will stand."""
-        return self.root / name / (partition or "all")
+        """The folder of this machine in which the artefact `name` of `partition` stands or, here, will stand."""
+        return self.root / name / (partition or UNPARTITIONED)
+
+    def location(self, name: str, partition: str | None) -> str:
+        """Where people find the artefact: a path, or an `s3://` URL."""
+        return str(self.folder(name, partition))
+
+    def exists(self, name: str, partition: str | None) -> bool:
+        """Whether the artefact was ever written."""
+        return (self.folder(name, partition) / JSON_FILE).is_file()
+
+    def partitions(self, name: str) -> list[str]:
+        """The partitions that have the artefact `name`, in alphabetical order."""
+        found = sorted(path.name for path in (self.root / name).glob("[!.]*"))
+        return [partition for partition in found if self.exists(name, partition)]
 
     def work_folder(self, name: str, partition: str | None) -> Path:
-        """A folder for work in progress that outlives a crash: checkpoints, job files."""
-        folder = self.root / ".work" / name / (partition or "all")
+        """A folder of this machine for work in progress that outlives a crash: checkpoints, job files."""
+        folder = (self.work or self.root / ".work") / name / (partition or UNPARTITIONED)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def save(self, name: str, partition: str | None, artefact: object) -> Path:
-        """Write an artefact and give its folder.
+    def work_prefix(self, _name: str, _partition: str | None) -> Prefix | None:
+        """Where other machines find what a work folder holds; nowhere, for a local store."""
+        return None
+
+    def save(self, name: str, partition: str | None, artefact: object) -> str:
+        """Write an artefact and give its location.
 
         Raises:
             TypeError: the artefact is not a dataclass.
         """
-        if not dataclasses.is_dataclass(artefact) or isinstance(artefact, type):
-            raise TypeError(f"{name}: an artefact is a dataclass, not {type(artefact).__name__}")
+        require_artefact(name, artefact)
         target = self.folder(name, partition)
-        rest: dict[str, Any] = {}
         with whole_folder(target) as folder:
-            for field, kind in _fields(type(artefact)).items():
-                value = getattr(artefact, field)
-                if (row_type := _row_type(kind)) is not None:
-                    write_table(folder / f"{field}.parquet", value, row_type)
-                elif kind is Path:
-                    _link_tree(value, folder / field)
-                else:
-                    rest[field] = TypeAdapter(kind).dump_python(value, mode="json")
-            text = json.dumps(rest, ensure_ascii=False, indent=2, sort_keys=True)
-            (folder / _JSON).write_text(text + "\n", encoding="utf-8")
-        return target
+            write_artefact(folder, artefact)
+        return str(target)
 
     def load(self, name: str, partition: str | None, kind: type[Artefact]) -> Artefact:
-        """Read an artefact back.
+        """Read an artefact back; its folders are on this machine.
 
         Raises:
             FileNotFoundError: it was never written.
         """
-        folder = self.folder(name, partition)
-        rest = json.loads((folder / _JSON).read_text(encoding="utf-8"))
-        values: dict[str, Any] = {}
-        for field, annotation in _fields(kind).items():
-            if (row_type := _row_type(annotation)) is not None:
-                values[field] = read_table(folder / f"{field}.parquet", row_type)
-            elif annotation is Path:
-                values[field] = folder / field
-            elif field in rest:
-                # What an older version did not write yet has a default.
-                values[field] = TypeAdapter(annotation).validate_python(rest[field])
-        return kind(**values)
+        return read_artefact(self.folder(name, partition), kind)
 
-    def copy(self, name: str, partition: str, new_partition: str) -> Path:
-        """Give another partition the artefact `name` of `partition`, and give its folder.
+    def copy(self, name: str, partition: str, new_partition: str) -> str:
+        """Give another partition the artefact `name` of `partition`, and give its location.
 
         Raises:
             FileNotFoundError: it was never written.
         """
         target = self.folder(name, new_partition)
         with whole_folder(target) as folder:
-            _link_tree(self.folder(name, partition), folder, dirs_exist_ok=True)
-        return target
-
-
-def _fields(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _row_type(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) is not list:
-        return None
-    (row_type,) = get_args(annotation)
-    return row_type if isinstance(row_type, type) and issubclass(row_type, BaseModel) else None
-
-
-def _link_tree(source: Path, target: Path, *, dirs_exist_ok: bool = False) -> None:
-    """Copy a folder without its bytes where the file system can: weights are large, and never changed in place."""
-    shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=dirs_exist_ok)
-
-
-def _link_or_copy(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
+            link_tree(self.folder(name, partition), folder, dirs_exist_ok=True)
+        return str(target)
 
 
 def _replace_folder(new: Path, target: Path) -> None:

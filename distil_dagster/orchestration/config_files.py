@@ -1,6 +1,7 @@
 """The configurations of a folder: files of `configs/`, and folders there with a file called `config`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from distil_dagster.errors import DistilError
@@ -20,23 +21,39 @@ def config_paths(folder: Path) -> dict[str, Path]:
     Raises:
         DistilError: two files would be one partition.
     """
-    found: dict[str, Path] = {}
-    files = [path for path in folder.glob("*") if path.suffix in _EXTENSIONS and path.stem != "config"]
-    nested = [path for path in folder.glob("*/config.*") if path.suffix in _EXTENSIONS]
-    for name, path in [*((path.stem, path) for path in files), *((path.parent.name, path) for path in nested)]:
-        if name in found:
-            raise DistilError(f"{found[name]} and {path} would both be the partition {name}: rename one of them")
-        found[name] = path
-    return dict(sorted(found.items()))
+    return {name: _the_one(name, paths) for name, paths in found_files(folder).items()}
 
 
 def config_path(partition: str) -> Path:
     """The file of one partition.
 
     Raises:
-        DistilError: the file is gone.
+        DistilError: the file is gone, or there are two of them.
     """
-    paths = config_paths(config_folder())
+    paths = found_files(config_folder())
     if partition not in paths:
         raise DistilError(f"{config_folder().resolve()}: no configuration called {partition}")
-    return paths[partition]
+    return _the_one(partition, paths[partition])
+
+
+def found_files(folder: Path) -> dict[str, list[Path]]:
+    """All files that would be a partition, by its name; more than one of a name is a mistake."""
+    found: dict[str, list[Path]] = {}
+    for name, path in sorted(_named_files(folder)):
+        found.setdefault(name, []).append(path)
+    return found
+
+
+def _named_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in folder.glob("*"):
+        if path.suffix in _EXTENSIONS and path.stem != "config" and not path.name.startswith("."):
+            yield path.stem, path
+    for path in folder.glob("*/config.*"):
+        if path.suffix in _EXTENSIONS:
+            yield path.parent.name, path
+
+
+def _the_one(name: str, paths: list[Path]) -> Path:
+    if len(paths) > 1:
+        raise DistilError(f"{' and '.join(map(str, paths))} would both be the partition {name}: rename one of them")
+    return paths[0]

@@ -1,7 +1,10 @@
-"""One partition for each configuration that was in the folder when the definitions were loaded."""
+"""One partition for each configuration that there is or was; the sensor `configurations` adds what is new."""
 
 import dagster as dg
 
-from distil_dagster.orchestration.config_files import config_folder, config_paths
+configs = dg.DynamicPartitionsDefinition(name="configs")
 
-configs = dg.StaticPartitionsDefinition(list(config_paths(config_folder())))
+
+def add_partitions(instance: dg.DagsterInstance, names: list[str]) -> None:
+    """Make partitions of these configurations, where they are not yet."""
+    instance.add_dynamic_partitions(configs.name or "", names)

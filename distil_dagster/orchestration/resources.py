@@ -1,5 +1,6 @@
 """What the assets are told to do: the configuration of their partition, under what a person typed."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -8,11 +9,14 @@ from pydantic import Field, PrivateAttr
 
 from distil_dagster.config.retuning import require_retunable
 from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
+from distil_dagster.errors import DistilError
 from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.config_files import config_path
+from distil_dagster.orchestration.inputs import input_versions, observe
 
 CONFIG_KEY = "distil"
 RETUNE_TAG = "distil/retune"
+PARTITION_TAG = "dagster/partition"
 
 
 class BaseOverrides(Base):
@@ -45,6 +49,7 @@ class DistilConfig(dg.ConfigurableResource):
         typed = run_config.get("resources", {}).get(CONFIG_KEY, {}).get("config") or {}
         self._typed = {section: keys for section, keys in typed.items() if keys}
         self._is_retune = context.run is not None and RETUNE_TAG in context.run.tags
+        self._observe_inputs(context)
 
     def job(self, partition: str) -> Job:
         """The job of a partition, under what was typed.
@@ -56,3 +61,15 @@ class DistilConfig(dg.ConfigurableResource):
         if self._is_retune:
             require_retunable(self._typed)
         return replace(open_job(config_path(partition), self._typed), is_retune=self._is_retune)
+
+    def _observe_inputs(self, context: dg.InitResourceContext) -> None:
+        """Let what this run makes go by the settings that hold in it, typed ones included.
+
+        Before its first step, as Dagster notes at the start of a step in which versions that step's inputs are.
+        """
+        partition = context.run.tags.get(PARTITION_TAG) if context.run else None
+        if partition is None or context.instance is None:
+            return
+        # A mistake in the configuration is the asset's to tell.
+        with suppress(DistilError):
+            observe(context.instance, partition, input_versions(self.job(partition)))

@@ -21,6 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from distil_dagster.errors import TrainingError
+from distil_dagster.training.endings import ending, shown_code, signal_of
 from distil_dagster.training.failures import memory_advice, what_is_kept
 from distil_dagster.training.job import GrpoJob, Job, SftJob, write_job
 from distil_dagster.training.reporting import ERROR_MARK
@@ -152,12 +153,12 @@ def why_it_ended(code: int, lines: Sequence[str], job: Job) -> str:
         if line.startswith(ERROR_MARK):
             more = takewhile(_belongs_to_reason, lines[at + 1 :])
             return "\n".join([line.removeprefix(ERROR_MARK), *more])
-    if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or any(_KILLED_TEXT in line for line in lines):
+    if signal_of(code) is signal.SIGKILL or any(_KILLED_TEXT in line for line in lines):
         return (
-            "the training program was killed, most likely because the machine ran "
+            f"the training program was killed ({shown_code(-signal.SIGKILL)}), most likely because the machine ran "
             f"{memory_advice(job)}{what_is_kept(job)}"
         )
-    return f"the training program ended with code {code}:\n" + "\n".join(lines[-_TAIL:])
+    return f"the training program ended with {ending(code)}\n" + "\n".join(lines[-_TAIL:])
 
 
 def _belongs_to_reason(line: str) -> bool:

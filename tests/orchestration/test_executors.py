@@ -56,7 +56,7 @@ def executed(job: str, config: dict | None = None):
 
 def test_each_step_runs_where_its_device_says():
     # `env` stands for a command such as srun: it starts what follows.
-    with executed("two_devices", {"gpu_command": ["env", "STEP_DEVICE=gpu"]}) as result:
+    with executed("two_devices", {"gpu": {"local": {"command": ["env", "STEP_DEVICE=gpu"]}}}) as result:
         assert result.success
         shown = {name: result.asset_materializations_for_node(name)[0].metadata for name in ("on_cpu", "on_gpu")}
         assert {name: values["where"].value for name, values in shown.items()} == {"on_cpu": "none", "on_gpu": "gpu"}
