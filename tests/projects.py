@@ -35,7 +35,9 @@ class Project:
         values.setdefault(section, {})[key] = value
         self.write(values)
 
-    def run(self, job: str = "distil", typed: dict | None = None, assets: list[str] | None = None, instance=None):
+    def run(
+        self, job: str = "distil", typed: dict | None = None, assets: list[str] | None = None, instance=None, tags=None
+    ):
         from distil_dagster.definitions import defs
         from distil_dagster.orchestration.partitions import add_partitions
         from distil_dagster.orchestration.storage import ArtefactIOManager, Store
@@ -54,6 +56,7 @@ class Project:
                 partition_key=self.partition if job != "rank" else None,
                 asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
                 raise_on_error=False,
+                tags=tags,
             )
         )
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from projects import opened_project
 from small_trainings import Training, reinforced, tuned
 
-from distil_dagster.config.catalogue import teachers
 from distil_dagster.evaluation.artefacts import TeacherEvaluation
 from distil_dagster.evaluation.building import evaluate_teacher
 from distil_dagster.job import Job, open_job
@@ -19,8 +18,9 @@ from distil_dagster.llm.client import Client, open_client
 from distil_dagster.simulator.options import Options
 from distil_dagster.synthesis.loop import generate
 from distil_dagster.synthesis.rows import SyntheticDataset
-from distil_dagster.traces.ingest import Traces, empty_traces, ingest_traces
+from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.minimum import require_minimum, seed_counts
+from distil_dagster.traces.of_job import traces_of
 from distil_dagster.traces.relabel import RelabelledTraces, relabel_traces
 from distil_dagster.traces.relevance import FilteredTraces, filter_traces
 from distil_dagster.traces.seeds import SeedData, build_seed_data
@@ -185,18 +185,7 @@ def journal_of(root: Path) -> list[Asked]:
 
 
 def _traces(outcome: Outcome, client: Client) -> Traces:
-    job, path, test = outcome.job, outcome.job.folder.traces, outcome.job.folder.test()
-    if path is None:
-        return empty_traces("none")
-    return ingest_traces(
-        path,
-        job.task,
-        job.config.trace_processing,
-        max_total_length=job.max_total_length,
-        seed=job.config.base.random_seed,
-        held_out=None if test is None else test.examples,
-        teacher_sees_images=teachers()[job.config.base.teacher_model_name].vision,
-    )
+    return traces_of(outcome.job)
 
 
 def _filtered(outcome: Outcome, client: Client) -> FilteredTraces:

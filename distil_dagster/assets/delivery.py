@@ -51,7 +51,7 @@ def model_bundle(
     work = store.artefacts.work_folder("model_bundle", context.partition_key)
     merged = work / "merged"
     tuned = delivered(sft_adapter, rlvr_adapter)
-    model, adapter = model_and_adapter(tuned)
+    model, adapter = model_and_adapter(job, tuned)
     run_worker(context, MergeJob(model=model, adapter=adapter, output=merged), work)
     bundle = write_bundle(work / "bundle", merged, adapter, _serving(job, seed_data), _card(job, eval_report))
     # The evaluated answers are read from where the report's asset left them; only the delivered model is asked.

@@ -7,7 +7,7 @@ import dagster as dg
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.assets.phase import owners, phase
-from distil_dagster.assets.training import Adapter, delivered, model_and_adapter, predict
+from distil_dagster.assets.training import Adapter, base_model, delivered, model_and_adapter, predict
 from distil_dagster.evaluation import teacher as teacher_phase
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation
 from distil_dagster.evaluation.building import (
@@ -91,11 +91,11 @@ def eval_report(
     job = distil.job(context.partition_key)
     work = store.artefacts.work_folder("eval_report", context.partition_key)
     students: dict[ModelRole, tuple[Path, Path | None]] = {
-        "base": (Path(sft_adapter.base_model), None),
-        "sft": model_and_adapter(sft_adapter),
+        "base": (base_model(job, sft_adapter), None),
+        "sft": model_and_adapter(job, sft_adapter),
     }
     if rlvr_adapter.stage == "rlvr":
-        students["rlvr"] = model_and_adapter(rlvr_adapter)
+        students["rlvr"] = model_and_adapter(job, rlvr_adapter)
     written = {role: predict(context, job, *folders, work, seed_data) for role, folders in students.items()}
     facts = Facts(
         traces,
@@ -116,13 +116,11 @@ def eval_report(
         ]
         report = write_evaluation(job, models, facts, client, work / "report")
         bought = show.spend(client, JUDGING)
-    html = store.artefacts.folder("eval_report", context.partition_key) / "report" / "report.html"
     return dg.MaterializeResult(
         value=report,
         metadata={
             **_report_metadata(report),
             "primary_metric": show.primary_metric(job.task),
-            "report_file": dg.MetadataValue.path(str(html)),
             **bought,
             **show.settings(job, "evaluation"),
         },
@@ -145,11 +143,20 @@ def student_not_below_original(eval_report: EvalReport) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"markdown"}, op_tags=ON_CPU, deps=[eval_report], owners=owners())
-def leaderboard(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+@dg.asset(
+    group_name=GROUP,
+    kinds={"markdown"},
+    op_tags=ON_CPU,
+    deps=[eval_report],
+    owners=owners(),
+    # Each new report, as soon as no other ranking is under way.
+    automation_condition=dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.in_progress(),
+)
+def leaderboard(store: Store) -> dg.MaterializeResult:
     """All configurations that have a report, best student first."""
-    done = context.instance.get_materialized_partitions(dg.AssetKey("eval_report"))
-    reports = {name: store.artefacts.load("eval_report", name, EvalReport) for name in sorted(done)}
+    done = store.artefacts.partitions("eval_report")
+    reports = {name: store.artefacts.load("eval_report", name, EvalReport) for name in done}
     ranked = sorted(reports.items(), key=lambda item: -(item[1].tuned or 0.0))
     rows = [
         {

@@ -17,6 +17,7 @@ from distil_dagster.evaluation.report_input import Chart
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
 from distil_dagster.tasks.base import Task
+from distil_dagster.traces.drift import Drift
 from distil_dagster.training.curve import CurvePoint
 
 Metadata = dict[str, Any]
@@ -92,6 +93,13 @@ def reward_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
 def length_curve(curve: Sequence[CurvePoint]) -> dg.MarkdownMetadataValue:
     """The length of completions over the steps of a reinforcement learning, as a picture."""
     return _chart("length", length_chart(curve))
+
+
+def drift_picture(drift: Drift) -> dg.MarkdownMetadataValue:
+    """Labels and lengths of the traces before and since, as a picture."""
+    from distil_dagster.evaluation.plots import drift_picture as draw
+
+    return _shown("drift", draw(drift))
 
 
 def _chart(name: str, chart: Chart) -> dg.MarkdownMetadataValue:

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, Literal
 
 import dagster as dg
 
 from distil_dagster.orchestration.executors import GPU_POOL, ON_CPU, ON_GPU
-from distil_dagster.orchestration.inputs import Input, reads
+from distil_dagster.orchestration.inputs import Input, data_version, input_key
 from distil_dagster.orchestration.partitions import configs
 
 OWNERS_VARIABLE = "DISTIL_OWNERS"
@@ -30,17 +31,22 @@ def phase(
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        @wraps(function)
+        def versioned(context: dg.AssetExecutionContext, **inputs: Any) -> Any:
+            context.set_data_version("result", data_version(context, reading, code_version))
+            return function(context, **inputs)
+
         return dg.asset(
             partitions_def=configs,
             group_name=group,
             kinds=kinds,
             op_tags=ON_GPU if on == "gpu" else ON_CPU,
             pool=GPU_POOL if on == "gpu" else None,
-            deps=reads(*reading),
+            deps=[input_key(name) for name in reading],
             code_version=code_version,
             owners=owners(),
             tags={"device": on, **({"buys": "answers"} if buys_answers else {})},
-        )(function)
+        )(versioned)
 
     return decorate
 

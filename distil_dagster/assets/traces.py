@@ -5,13 +5,13 @@ import dagster as dg
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.assets.phase import phase
-from distil_dagster.config.catalogue import teachers
 from distil_dagster.errors import DataError
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.traces import relabel, relevance
-from distil_dagster.traces.ingest import Traces, empty_traces, ingest_traces
+from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.minimum import require_minimum, seed_counts
+from distil_dagster.traces.of_job import traces_of
 from distil_dagster.traces.relabel import RelabelledTraces, relabel_traces
 from distil_dagster.traces.relevance import FilteredTraces, filter_traces
 
@@ -22,19 +22,7 @@ GROUP = "traces"
 def traces(context: dg.AssetExecutionContext, distil: DistilConfig) -> dg.MaterializeResult[Traces]:
     """Logged conversations without repetitions, each drawn as a training seed, a test seed or unlabelled text."""
     job = distil.job(context.partition_key)
-    test = job.folder.test()
-    path = job.folder.traces
-    found = empty_traces(f"{job.folder.path} has no traces.jsonl: the folder's own train and test files are used")
-    if path is not None:
-        found = ingest_traces(
-            path,
-            job.task,
-            job.config.trace_processing,
-            max_total_length=job.max_total_length,
-            seed=job.config.base.random_seed,
-            held_out=None if test is None else test.examples,
-            teacher_sees_images=teachers()[job.config.base.teacher_model_name].vision,
-        )
+    found = traces_of(job)
     return dg.MaterializeResult(
         value=found,
         metadata={

@@ -11,6 +11,7 @@ from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import partitioned_check
 from distil_dagster.assets.phase import phase
 from distil_dagster.data.examples import Example, content_id
+from distil_dagster.data.mirror import mirrored_folder
 from distil_dagster.errors import TrainingError
 from distil_dagster.evaluation.metrics import metric_title
 from distil_dagster.evaluation.predictions import ModelRole
@@ -20,11 +21,12 @@ from distil_dagster.orchestration.storage import Store
 from distil_dagster.orchestration.worker import run_worker
 from distil_dagster.synthesis.rows import SyntheticDataset
 from distil_dagster.traces.seeds import SeedData
+from distil_dagster.training.checkpoints import is_complete
 from distil_dagster.training.choosing import Choice, choose, reward_hacking
 from distil_dagster.training.curve import FILE_NAME as CURVE_FILE
 from distil_dagster.training.curve import CurvePoint
 from distil_dagster.training.grpo import GrpoSummary
-from distil_dagster.training.job import GrpoJob, SftJob
+from distil_dagster.training.job import GrpoJob, PredictJob, SftJob
 from distil_dagster.training.preparing import (
     held_out_examples,
     is_trained,
@@ -45,6 +47,7 @@ GROUP = "training"
 class Adapter:
     """A trained student: `weights` is a LoRA adapter for `base_model`, or without LoRA a model of its own.
 
+    `base_model` is the folder that `student`, by catalogue name, had on the machine that trained it.
     `learned_from` names the examples of SFT and how they were split. `ships` is whether it is delivered: after RLVR,
     where that helped. `note` says why, `warning` what else there is to know.
     """
@@ -56,6 +59,7 @@ class Adapter:
     is_lora: bool
     curve: list[CurvePoint]
     learned_from: str = ""
+    student: str = ""
     ships: bool = True
     note: str = ""
     warning: str = ""
@@ -80,7 +84,7 @@ def sft_adapter(
     examples, kept_for_rlvr = _split(job, seed_data, synthetic_dataset, shots)
     work = store.artefacts.work_folder("sft_adapter", context.partition_key)
     training = prepare_sft(job, examples, weights, work, shots)
-    curve = _train(context, training)
+    curve = _train(context, store, training)
     return dg.MaterializeResult(
         value=Adapter(
             training.output,
@@ -90,6 +94,7 @@ def sft_adapter(
             job.config.tuning.use_lora,
             curve,
             learned_from=_name_of_split(job, examples),
+            student=student,
         ),
         metadata={
             "student": f"{student} ({weights.source})",
@@ -137,8 +142,10 @@ def rlvr_adapter(
         )
     held_out = held_out_examples(job, tuned_on)
     work = store.artefacts.work_folder("rlvr_adapter", context.partition_key)
-    training = prepare_rlvr(job, examples, held_out, model_and_adapter(sft_adapter), store.artefacts.root, work, shots)
-    curve = _train(context, training)
+    training = prepare_rlvr(
+        job, examples, held_out, model_and_adapter(job, sft_adapter), store.artefacts.root, work, shots
+    )
+    curve = _train(context, store, training)
     summary = GrpoSummary.model_validate_json((training.output / SUMMARY_FILE).read_text(encoding="utf-8"))
     choice = choose(summary.before, summary.after, metric_title(job.task.primary_metric))
     context.log.info(f"{choice.ships} is delivered: {choice.reason}")
@@ -190,13 +197,17 @@ def _name_of_split(job: Job, examples: Sequence[Example]) -> str:
     return content_id([example.id for example in examples], tuning.train_eval_split, base.random_seed)
 
 
-def _train(context: dg.AssetExecutionContext, training: SftJob | GrpoJob) -> list[CurvePoint]:
-    if is_trained(training):
-        context.log.info("The same rows, settings and weights were trained before: that result is taken")
-    else:
-        run_worker(context, training, training.output.parent)
-        # They are for a run that is interrupted, and larger than the adapter.
-        shutil.rmtree(training.checkpoints, ignore_errors=True)
+def _train(context: dg.AssetExecutionContext, store: Store, training: SftJob | GrpoJob) -> list[CurvePoint]:
+    """Train, or go on from where an interrupted training of the same left off, on this machine or on another."""
+    folder = training.output.parent
+    asset = context.asset_key.to_user_string()
+    with mirrored_folder(store.artefacts, asset, context.partition_key, folder.name, is_complete):
+        if is_trained(training):
+            context.log.info("The same rows, settings and weights were trained before: that result is taken")
+        else:
+            run_worker(context, training, folder)
+            # They are for a run that is interrupted, and larger than the adapter.
+            shutil.rmtree(training.checkpoints, ignore_errors=True)
     return read_rows(training.output / CURVE_FILE, CurvePoint)
 
 
@@ -205,7 +216,11 @@ def predict(
 ) -> list[Written]:
     """What a student writes for each test row, asked in a process of its own or, where it was asked before, read."""
     rows, shots = job.evaluation_rows(seeds.test), student_shots(job, seeds.train)
-    prediction = prepare_prediction(job, rows, model, adapter, work, shots)
+    return answered(context, prepare_prediction(job, rows, model, adapter, work, shots))
+
+
+def answered(context: dg.AssetExecutionContext, prediction: PredictJob) -> list[Written]:
+    """What a model writes for rows, asked in a process of its own or, where it was asked before, read."""
     if not prediction.output.is_file():
         run_worker(context, prediction, prediction.output.parent)
     return read_rows(prediction.output, Written)
@@ -216,9 +231,15 @@ def delivered(sft: Adapter, rlvr: Adapter) -> Adapter:
     return rlvr if rlvr.ships else sft
 
 
-def model_and_adapter(tuned: Adapter) -> tuple[Path, Path | None]:
+def model_and_adapter(job: Job, tuned: Adapter) -> tuple[Path, Path | None]:
     """The folders to load for a tuned student."""
-    return (Path(tuned.base_model), tuned.weights) if tuned.is_lora else (tuned.weights, None)
+    return (base_model(job, tuned), tuned.weights) if tuned.is_lora else (tuned.weights, None)
+
+
+def base_model(job: Job, tuned: Adapter) -> Path:
+    """The folder of the model that a student was trained from; where another machine trained it, fetched anew."""
+    folder = Path(tuned.base_model)
+    return folder if folder.is_dir() else student_weights(tuned.student, job.students).folder
 
 
 def _losses(curve: Sequence[CurvePoint]) -> show.Metadata:

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +15,9 @@ from distil_dagster.progress import clock
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, DagsterEvent, EventLogEntry
 
+    from distil_dagster.cli.backfilling import Outcome
     from distil_dagster.evaluation.artefacts import EvalReport
+    from distil_dagster.evaluation.in_service import InService
 
 
 class RunConsole:
@@ -75,6 +78,34 @@ class RunConsole:
         outcome = "[green]finished[/green]" if succeeded else "[bold red]failed[/bold red]"
         self._console.print(f"Run {outcome} in {clock(seconds)}")
 
+    def title(self, text: str) -> None:
+        """What begins now, of several things that are done one after another."""
+        self._console.rule(f"[bold]{text}[/bold]", align="left")
+
+    def outcomes(self, outcomes: "Sequence[Outcome]") -> None:
+        """How the runs of a backfill ended, side by side."""
+        table = Table()
+        for column in ("configuration", "outcome", "time", "metric", "original", "teacher", "tuned", "verdict"):
+            table.add_column(column)
+        for outcome in outcomes:
+            state = "[green]finished[/green]" if outcome.succeeded else "[bold red]failed[/bold red]"
+            table.add_row(outcome.partition, state, clock(outcome.seconds), *_figures(outcome.report))
+        self._console.print(table)
+
+    def service(self, partition: str, pointer: "InService", bundle: Path | None) -> None:
+        """The student in service and the decisions that led to it, the latest first."""
+        self._console.print(f"{partition}: in service is {pointer.current or 'none'}", style="bold", markup=False)
+        if bundle is not None:
+            self._console.print(f"Bundle: {bundle}", markup=False)
+        table = Table()
+        for column in ("when", "version", "decision", "metric", "score", "before", "original", "why"):
+            table.add_column(column)
+        for entry in reversed(pointer.history):
+            scores = (entry.score, entry.before, entry.original)
+            figures = ("–" if score is None else f"{score:.3f}" for score in scores)
+            table.add_row(entry.at, entry.version, entry.action, entry.metric, *figures, entry.reason)
+        self._console.print(table)
+
     def report(self, report: "EvalReport") -> None:
         """The table of all models and where the report lies."""
         table = Table(title=f"{report.title}: {report.verdict}")
@@ -115,6 +146,13 @@ def package_log_shown(console: RunConsole, *, already_in_events: bool) -> Iterat
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
+
+
+def _figures(report: "EvalReport | None") -> list[str]:
+    if report is None:
+        return []
+    scores = (report.mean("original"), report.mean("teacher"), report.tuned)
+    return [report.primary_metric, *("–" if score is None else f"{score:.3f}" for score in scores), report.verdict]
 
 
 def _cause(error: object) -> str:

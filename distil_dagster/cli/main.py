@@ -12,7 +12,8 @@ import yaml
 from distil_dagster.errors import ConfigError, DataError, DistilError, Problem
 
 if TYPE_CHECKING:
-    from distil_dagster.cli.running import Simulation
+    from distil_dagster.cli.simulation import Simulation
+    from distil_dagster.config.loading import LoadedConfig
 
 FAILED = 1
 BAD_CONFIG = 2
@@ -66,13 +67,55 @@ def _parser() -> argparse.ArgumentParser:
     _add_simulation(retune)
     retune.set_defaults(command=_retune)
 
+    backfill = commands.add_parser(
+        "backfill", help="run many configurations, one after another; without names all in configs/"
+    )
+    backfill.add_argument("config", nargs="*", metavar="CONFIG", help="configuration files, or their names in configs/")
+    backfill.add_argument(
+        "--job", choices=("distil", "retune"), default="distil", help="what is run (default: %(default)s)"
+    )
+    backfill.add_argument(
+        "--submit", action="store_true", help="hand it to Dagster's daemon instead of running it here"
+    )
+    _add_setting(backfill)
+    _add_simulation(backfill)
+    backfill.set_defaults(command=_backfill)
+
+    sweep = commands.add_parser(
+        "sweep", help="train with every combination of some settings, from the synthetic dataset as it is"
+    )
+    _add_config(sweep)
+    sweep.add_argument(
+        "--over",
+        action="append",
+        required=True,
+        metavar="SECTION.KEY=[VALUE, …]",
+        help="a setting and the values to try; may be repeated",
+    )
+    sweep.add_argument("--as", dest="new_name", metavar="NAME", help="what the new configurations' names begin with")
+    _add_simulation(sweep)
+    sweep.set_defaults(command=_sweep)
+
     report = commands.add_parser("report", help="show the latest report of a configuration")
     _add_config(report)
     report.set_defaults(command=_report)
 
-    serve = commands.add_parser("serve", help="serve the latest model bundle of a configuration, as OpenAI's API")
+    service = commands.add_parser(
+        "service", help="show which student is in service, and how it came to be"
+    )
+    _add_config(service)
+    service.set_defaults(command=_service)
+
+    rollback = commands.add_parser("rollback", help="put a student that was in service before back into service")
+    _add_config(rollback)
+    rollback.add_argument("--to", metavar="VERSION", help="which one (default: the one before)")
+    rollback.add_argument("--why", default="", metavar="TEXT", help="the reason, for the history")
+    rollback.set_defaults(command=_rollback)
+
+    serve = commands.add_parser("serve", help="serve the student in service of a configuration, as OpenAI's API")
     _add_config(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--latest", action="store_true", help="the latest bundle, whether it is in service or not")
     serve.add_argument("--port", type=_port, default=8000, help="default: %(default)s")
     serve.set_defaults(command=_serve)
 
@@ -124,36 +167,33 @@ def _validate(options: argparse.Namespace) -> int:
     for path in options.config:
         try:
             loaded = load_config(path)
+            for warning in loaded.warnings:
+                print(f"warning: {warning}")
+            print(f"{path}: {loaded.config.base.task}, {_state_of_job(loaded)}")
         except ConfigError as error:
             problems += error.problems
-            continue
-        for warning in loaded.warnings:
-            print(f"warning: {warning}")
-        problem = _job_problem(path, loaded.data_folder)
-        if problem is not None:
-            problems.append(problem)
-        elif not loaded.data_folder.is_dir():
-            print(
-                f"{path}: {loaded.config.base.task}, no mistake; the job's folder {loaded.data_folder} is not there yet"
-            )
-        else:
-            print(f"{path}: {loaded.config.base.task}, ready to run")
     if problems:
         raise ConfigError(problems)
     return 0
 
 
-def _job_problem(path: Path, folder: Path) -> Problem | None:
-    """What the job's folder lacks for the task, where there is such a folder."""
-    from distil_dagster.job import open_job
+def _state_of_job(loaded: "LoadedConfig") -> str:
+    """Whether the job's data is there.
 
-    if not folder.is_dir():
-        return None
+    Raises:
+        ConfigError: it lacks what the task needs, or its prefix cannot be read.
+    """
+    from distil_dagster.job import open_job
+    from distil_dagster.orchestration.s3 import fetched_data
+
+    place = loaded.data_prefix or str(loaded.data_folder)
+    if loaded.data_prefix is None and not loaded.data_folder.is_dir():
+        return f"no mistake; the job's folder {place} is not there yet"
     try:
-        open_job(path)
+        open_job(loaded.path, fetch=fetched_data)
     except DataError as error:
-        return Problem(str(path), None, "data.path", str(error), str(folder))
-    return None
+        raise ConfigError([Problem(str(loaded.path), None, "data.path", str(error), place)]) from None
+    return "ready to run"
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -168,8 +208,29 @@ def _retune(options: argparse.Namespace) -> int:
     return retune(options.config, typed_settings(options.set), options.new_name, _simulation(options))
 
 
+def _backfill(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.backfilling import backfill, submit
+
+    if not options.submit:
+        return backfill(options.config, typed_settings(options.set), options.job, _simulation(options))
+    if options.set or options.simulated_teacher:
+        raise ConfigError([Problem("--submit", None, "--set", "the daemon's runs go by the files only")])
+    return submit(options.config, options.job)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.backfilling import sweep
+
+    values = {
+        f"{section}.{key}": value if isinstance(value, list) else [value]
+        for section, keys in typed_settings(options.over).items()
+        for key, value in keys.items()
+    }
+    return sweep(options.config, values, _simulation(options), options.new_name)
+
+
 def _simulation(options: argparse.Namespace) -> "Simulation | None":
-    from distil_dagster.cli.running import Simulation
+    from distil_dagster.cli.simulation import Simulation
 
     folder = options.simulated_teacher
     return Simulation(folder, options.simulated_error_rate) if folder is not None else None
@@ -181,10 +242,22 @@ def _report(options: argparse.Namespace) -> int:
     return show_report(options.config)
 
 
+def _service(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.in_service import show_service
+
+    return show_service(options.config)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from distil_dagster.cli.in_service import rollback
+
+    return rollback(options.config, options.to, options.why)
+
+
 def _serve(options: argparse.Namespace) -> int:
     from distil_dagster.cli.serving import serve
 
-    return serve(options.config, options.host, options.port)
+    return serve(options.config, options.host, options.port, latest=options.latest)
 
 
 def _simulate(options: argparse.Namespace) -> int:

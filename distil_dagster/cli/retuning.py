@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-from distil_dagster.cli.running import Simulation, find_config, run, settle_dagster_home
+from distil_dagster.cli.materializing import settle_dagster_home
+from distil_dagster.cli.running import find_config, run
+from distil_dagster.cli.simulation import Simulation
 from distil_dagster.config.documents import read_document
 from distil_dagster.config.loading import LoadedConfig, load_config
 from distil_dagster.config.retuning import require_retunable
@@ -44,18 +46,35 @@ def retune(
     require_retunable(typed)
     path = find_config(name)
     loaded = load_config(path, typed)
-    store = Store(root=default_root()).artefacts
-    _require_data(store, loaded.name)
     if new_name is None:
+        _require_data(Store(root=default_root()).artefacts, loaded.name)
         return run(str(path), typed, None, simulation, job="retune")
-    branch = _branch_path(loaded, new_name, store)
-    _take_over_data(store, loaded.name, new_name)
-    _write_branch(branch, loaded, typed)
+    (branch,) = branch_off(loaded, {new_name: typed})
     return run(str(branch), {}, None, simulation, job="retune")
 
 
+def branch_off(loaded: LoadedConfig, branches: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Path]:
+    """Write configurations with a new name and other settings of training each, over the data of the old one.
+
+    Raises:
+        ConfigError: a setting would need other data; nothing was written.
+        DistilError: there are no data yet, or a name is taken; nothing was written.
+    """
+    from distil_dagster.orchestration.storage import Store, default_root
+
+    store = Store(root=default_root()).artefacts
+    for typed in branches.values():
+        require_retunable(typed)
+    _require_data(store, loaded.name)
+    paths = [_branch_path(loaded, name, store) for name in branches]
+    for path, (name, typed) in zip(paths, branches.items(), strict=True):
+        _take_over_data(store, loaded.name, name)
+        _write_branch(path, loaded, typed)
+    return paths
+
+
 def _require_data(store: ArtefactStore, partition: str) -> None:
-    missing = [asset for asset in DATA_ASSETS if not store.folder(asset, partition).is_dir()]
+    missing = [asset for asset in DATA_ASSETS if not store.exists(asset, partition)]
     if missing:
         raise DistilError(f"{partition}: no {', '.join(missing)} yet; run `distil-dagster run {partition}` first")
 
@@ -74,7 +93,7 @@ def _branch_path(loaded: LoadedConfig, new_name: str, store: ArtefactStore) -> P
             f"{folder}: there is a configuration called {new_name} already; choose another name, or train that one "
             f"again: distil-dagster retune {new_name}"
         )
-    if store.folder("eval_report", new_name).exists():
+    if store.exists("eval_report", new_name):
         raise DistilError(f"--as {new_name}: there are artefacts of a configuration of that name; choose another")
     return folder / f"{new_name}.yaml"
 
@@ -84,7 +103,8 @@ def _write_branch(path: Path, loaded: LoadedConfig, typed: Mapping[str, Mapping[
     content = dict(read_document(loaded.path).content)
     for section, keys in typed.items():
         content[section] = {**(content.get(section) or {}), **keys}
-    data = {**(content.get("data") or {}), "path": os.path.relpath(loaded.data_folder, path.parent)}
+    place = loaded.data_prefix or os.path.relpath(loaded.data_folder, path.parent)
+    data = {**(content.get("data") or {}), "path": place}
     if loaded.students:
         data["students"] = loaded.students
     text = yaml.safe_dump(content | {"data": data}, sort_keys=False, allow_unicode=True)
@@ -101,11 +121,11 @@ def _take_over_data(store: ArtefactStore, partition: str, new_partition: str) ->
     with dg.DagsterInstance.get() as instance:
         add_partitions(instance, [new_partition])
         for asset in DATA_ASSETS:
-            folder = store.copy(asset, partition, new_partition)
+            location = store.copy(asset, partition, new_partition)
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(
                     asset_key=asset,
                     partition=new_partition,
-                    metadata={"taken_over_from": partition, "path": dg.MetadataValue.path(str(folder))},
+                    metadata={"taken_over_from": partition, "path": dg.MetadataValue.path(location)},
                 )
             )

@@ -1,4 +1,4 @@
-"""`serve`: the latest bundle of a configuration behind an OpenAI-compatible server on this machine."""
+"""`serve`: the student in service of a configuration behind an OpenAI-compatible server on this machine."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from typing import Any
 from distil_dagster.cli.running import find_config
 from distil_dagster.config.loading import load_config
 from distil_dagster.errors import DistilError
+from distil_dagster.evaluation.served_students import pointer_of, served_student
 from distil_dagster.export.bundle import CLIENT, MODEL, PROMPT
 from distil_dagster.training.models import has_gpu
 
@@ -38,14 +39,14 @@ class ServerCommand:
     model: str
 
 
-def serve(name: str, host: str, port: int) -> int:
-    """Serve the latest bundle of a configuration until a signal ends the server.
+def serve(name: str, host: str, port: int, *, latest: bool = False) -> int:
+    """Serve the student in service, or the latest bundle of a configuration, until a signal ends the server.
 
     Raises:
         DistilError: there is no bundle yet, the server's packages are missing, the port cannot be had, or the server
             ended by itself.
     """
-    bundle = _latest_bundle(name)
+    bundle = _bundle(name, latest=latest)
     prompt = json.loads((bundle / PROMPT).read_text(encoding="utf-8"))
     command = _server_command(prompt, host, port)
     _check_port(host, port)
@@ -73,13 +74,17 @@ def vllm_server(prompt: dict[str, Any], host: str, port: int) -> ServerCommand:
     return ServerCommand("vllm serve", (*run, "--host", host, "--port", str(port), *tools), prompt["model"])
 
 
-def _latest_bundle(name: str) -> Path:
+def _bundle(name: str, *, latest: bool) -> Path:
     from distil_dagster.assets.delivery import ModelBundle
     from distil_dagster.orchestration.storage import Store, default_root
 
     partition = load_config(find_config(name)).name
+    store = Store(root=default_root()).artefacts
+    version = "" if latest else pointer_of(store, partition).current
+    if version:
+        return served_student(store, partition, version).bundle
     try:
-        return Store(root=default_root()).artefacts.load("model_bundle", partition, ModelBundle).bundle
+        return store.load("model_bundle", partition, ModelBundle).bundle
     except FileNotFoundError:
         raise DistilError(f"{partition}: no model bundle yet; run `distil-dagster run {name}` first") from None
 

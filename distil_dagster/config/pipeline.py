@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ __all__ = ["DataSettings", "PipelineConfig", "Route", "effective", "non_default"
 
 
 class DataSettings(BaseModel):
-    """Where the job's data, the students' weights and the teachers are, and what a run may cost."""
+    """Where data, weights and teachers are, what a run may cost, and when new traces start one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -31,6 +31,17 @@ class DataSettings(BaseModel):
     budget_usd: float | None = Field(
         default=None, ge=0, description="Most that all answers in the journal may have cost, in US dollars."
     )
+    redistil_on: Literal["drift", "new_traces", "never"] = Field(
+        default="drift",
+        description="What starts a new distillation: new traces unlike the old ones, any new traces, or nothing.",
+    )
+    drift_alpha: float = Field(
+        default=0.01,
+        ge=0.001,
+        lt=1,
+        description="How often, at most, new traces that are as the old ones may be taken for drift.",
+    )
+    min_new_traces: int = Field(default=30, ge=1, description="Fewer new traces than this start nothing yet.")
 
 
 class PipelineConfig(BaseModel):

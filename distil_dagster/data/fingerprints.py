@@ -44,7 +44,7 @@ def job_files(place: str | Path, client: Any = None) -> dict[str, FileState]:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal; not computed again in this process while the file is the same."""
+    """The SHA-256 of a file's content, in hexadecimal; computed once in a process while the file stays as it is."""
     state = path.stat()
     return _sha256(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 

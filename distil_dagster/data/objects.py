@@ -158,7 +158,7 @@ class Prefix:
                 raise StorageError(f"{SCHEME}{self.bucket}/{failed['Key']}: cannot be deleted: {failed['Message']}")
 
     def end_uploads(self, before: datetime) -> None:
-        """Drop the parts of uploads that began before a time and never came to their end: they cost, and show nowhere."""
+        """Drop the parts of uploads that began before a time and never ended: they cost, and show nowhere."""
         uploads = [found for page in self._pages("list_multipart_uploads") for found in page.get("Uploads", [])]
         for upload in uploads:
             if upload["Initiated"] < before:

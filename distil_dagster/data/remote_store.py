@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from distil_dagster.data.artefact_files import require_artefact, write_artefact
 from distil_dagster.data.objects import MissingObjectError, Prefix, StorageError
 from distil_dagster.data.store import UNPARTITIONED, ArtefactStore, whole_folder
 from distil_dagster.data.versions import (
+    CURRENT,
     LEFT_FOR,
     Manifest,
     copy_version,
@@ -51,7 +52,9 @@ class RemoteArtefactStore(ArtefactStore):
         def fetch(manifest: Manifest) -> Path:
             target = self._copies(name, partition) / manifest.version
             if fetch_version(self._place(name, partition), manifest, target):
-                self._remove_old_copies(name, partition, manifest)
+                # Another process may be removing the same ones.
+                with suppress(OSError):
+                    self._remove_old_copies(name, partition, manifest)
             return target
 
         return self._with_current(name, partition, fetch)
@@ -103,6 +106,13 @@ class RemoteArtefactStore(ArtefactStore):
 
         return self._with_current(name, partition, copy)
 
+    def remove(self, name: str, partition: str | None) -> None:
+        """Remove an artefact from the bucket and from here, where there is one; it is never seen half removed."""
+        place = self._place(name, partition)
+        place.delete([CURRENT])
+        place.delete(state.key for state in place.objects())
+        shutil.rmtree(self._copies(name, partition), ignore_errors=True)
+
     def _place(self, name: str, partition: str | None) -> Prefix:
         return self.prefix.below(name, partition or UNPARTITIONED)
 
@@ -142,14 +152,17 @@ class RemoteArtefactStore(ArtefactStore):
             if work is not None:
                 work.delete(state.key for state in work.objects())
             self._remove_old_copies(name, partition, current)
-        except StorageError as error:
-            # The new version holds; what is left is removed by the save after the next.
+        except (StorageError, OSError) as error:
+            # The new version holds; what is left is removed by a later save.
             log.warning("old versions are left: %s", error)
 
     def _remove_old_copies(self, name: str, partition: str | None, current: Manifest) -> None:
-        """Keep the copies of the version that holds and of the one before, which somebody may still read."""
+        """Keep copies of the version that holds, of the one before, which may still be read, and of newer ones."""
         long_ago = (datetime.now(UTC) - LEFT_FOR).timestamp()
-        for path in self._copies(name, partition).iterdir():
-            is_left = path.stat().st_mtime < long_ago if path.name.startswith(".") else True
-            if path.name not in {current.version, current.replaced} and is_left:
-                shutil.rmtree(path, ignore_errors=True)
+        for path in self._copies(name, partition).glob("*"):
+            if path.name.startswith("."):
+                remove = path.stat().st_mtime < long_ago
+            else:
+                remove = path.name < current.version and path.name != current.replaced
+            if remove:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,14 @@ class ArtefactStore:
         with whole_folder(target) as folder:
             link_tree(self.folder(name, partition), folder, dirs_exist_ok=True)
         return str(target)
+
+    def remove(self, name: str, partition: str | None) -> None:
+        """Remove an artefact, where there is one; it is never seen half removed."""
+        target = self.folder(name, partition)
+        aside = target.parent / f".{target.name}.{uuid.uuid4().hex}.old"
+        with suppress(FileNotFoundError):
+            target.replace(aside)
+            shutil.rmtree(aside)
 
 
 def _replace_folder(new: Path, target: Path) -> None:

@@ -36,6 +36,10 @@ def _stays_inside(name: str) -> str:
 Name = Annotated[str, AfterValidator(_stays_inside)]
 
 
+class ChangedObjectError(StorageError):
+    """An object is not what was uploaded under its key."""
+
+
 class StoredFile(Frozen):
     """A file's size in bytes, the SHA-256 of its content, and when it was modified (ns since 1970).
 
@@ -58,7 +62,7 @@ class Manifest(Frozen):
 
 def new_version() -> str:
     """A name that no other version has; later ones come after earlier ones."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}"
 
 
 def read_current(place: Prefix) -> Manifest:
@@ -117,7 +121,7 @@ def fetch_version(place: Prefix, manifest: Manifest, folder: Path) -> bool:
 
     Raises:
         MissingObjectError: the version was replaced meanwhile.
-        StorageError: a file is not what was uploaded.
+        ChangedObjectError: a file is not what was uploaded.
     """
     for name in manifest.folders:
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -129,7 +133,7 @@ def fetch_files(source: Prefix, files: Mapping[str, StoredFile], folder: Path) -
 
     Raises:
         MissingObjectError: a file is not there.
-        StorageError: a file is not what was uploaded.
+        ChangedObjectError: a file is not what was uploaded.
     """
     lacking = {name: file.size for name, file in files.items() if not holds(folder / name, file)}
     move_files(lacking, lambda name: fetch_file(source, name, files[name], folder))
@@ -144,7 +148,7 @@ def fetch_file(source: Prefix, name: str, file: StoredFile, folder: Path) -> Non
     try:
         source.download(name, aside)
         if not holds(aside, file):
-            raise StorageError(
+            raise ChangedObjectError(
                 f"{source.url(name)}: is not what was uploaded: {aside.stat().st_size} bytes with SHA-256 "
                 f"{file_sha256(aside)}, where {file.size} with {file.sha256} were"
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil_dagster.evaluation.classification import NOT_A_CLASS, ClassificationReport
 from distil_dagster.evaluation.report_input import Chart
+from distil_dagster.traces.drift import Drift, LabelCount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _DOTS_PER_INCH = 150
 _COUNTS_SHOWN_UP_TO = 30
+_LABELS_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -95,17 +97,81 @@ def chart_picture(chart: Chart, palette: Palette) -> bytes:
     return _png(figure)
 
 
+def drift_picture(drift: Drift, palette: Palette = LIGHT) -> bytes:
+    """Old traces beside new ones as PNG: the labels whose shares differ most, and the lengths of texts."""
+    changed = _most_changed(drift)
+    height = max(3.4, 0.34 * len(changed) + 1.2)
+    figure, panels = _panels(10.4, height, palette, 2) if changed else _panels(6.4, height, palette, 1)
+    if changed:
+        _draw_labels(panels[0], drift, changed, palette)
+    _draw_lengths(panels[-1], drift, palette)
+    if drift.lengths:
+        panels[-1].legend(loc="upper left", frameon=False, labelcolor=palette.text, fontsize=9)
+    return _png(figure)
+
+
+def _most_changed(drift: Drift) -> list[LabelCount]:
+    """The labels whose shares differ most, the largest difference first."""
+    held = [count for count in drift.labels if count.old or count.new]
+    return sorted(held, key=lambda count: -abs(_share(count.new, drift.new) - _share(count.old, drift.old)))[
+        :_LABELS_SHOWN
+    ]
+
+
+def _draw_labels(axes: Axes, drift: Drift, labels: Sequence[LabelCount], palette: Palette) -> None:
+    places = range(len(labels))
+    old = [100 * _share(count.old, drift.old) for count in labels]
+    new = [100 * _share(count.new, drift.new) for count in labels]
+    before, now = palette.muted, palette.curves[1]
+    axes.barh([place - 0.19 for place in places], old, height=0.36, color=before)
+    axes.barh([place + 0.19 for place in places], new, height=0.36, color=now)
+    axes.set_yticks(places, [_short(" ".join(count.label.split())) for count in labels], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("% of traces", color=palette.muted, fontsize=9)
+    axes.grid(axis="x", color=palette.line, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _draw_lengths(axes: Axes, drift: Drift, palette: Palette) -> None:
+    from matplotlib.ticker import NullLocator
+
+    edges = [*(max(1, count.start) for count in drift.lengths), *(count.end for count in drift.lengths[-1:])]
+    old = [100 * _share(count.old, drift.old) for count in drift.lengths]
+    new = [100 * _share(count.new, drift.new) for count in drift.lengths]
+    if edges:
+        axes.stairs(old, edges, color=palette.muted, fill=True, alpha=0.45, label=f"{drift.old:,} before")
+        axes.stairs(new, edges, color=palette.curves[1], linewidth=1.8, label=f"{drift.new:,} new")
+        axes.set_xscale("log")
+    axes.set_xticks(edges[::4], [f"{edge:,}" for edge in edges[::4]])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("characters of the user's text", color=palette.muted, fontsize=9)
+    axes.set_ylabel("% of traces", color=palette.muted, fontsize=9)
+    axes.grid(axis="y", color=palette.line, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _share(count: int, total: int) -> float:
+    return count / max(1, total)
+
+
 def _figure(width: float, height: float, palette: Palette) -> tuple[Figure, Axes]:
+    figure, (axes,) = _panels(width, height, palette, 1)
+    return figure, axes
+
+
+def _panels(width: float, height: float, palette: Palette, count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with panels side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, facecolor=palette.paper, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=palette.paper)
-    axes.tick_params(colors=palette.text, length=0, labelsize=9)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
-    return figure, axes
+    panels = [figure.add_subplot(1, count, place + 1, facecolor=palette.paper) for place in range(count)]
+    for axes in panels:
+        axes.tick_params(colors=palette.text, length=0, labelsize=9)
+        for side in ("top", "right", "left", "bottom"):
+            axes.spines[side].set_visible(False)
+    return figure, panels
 
 
 def _separate_cells(axes: Axes, rows: int, columns: int, palette: Palette) -> None:

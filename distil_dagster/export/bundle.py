@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from distil_dagster.data.examples import content_id
 from distil_dagster.data.store import whole_folder
 from distil_dagster.errors import TrainingError
 from distil_dagster.export.answer_template import answer_template
@@ -73,6 +75,17 @@ def write_bundle(folder: Path, merged: Path, adapter: Path | None, serving: Serv
             ),
         )
     return folder
+
+
+def bundle_version(folder: Path) -> str:
+    """A name for what a bundle answers: made of its weights and of what is said before each question."""
+    files = [*sorted((folder / MODEL).glob("*.safetensors")), folder / PROMPT]
+    return content_id([[path.name, _digest(path)] for path in files])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _say_how_answers_are_read(model: Path, tool_parser: str | None) -> None:

@@ -1,4 +1,4 @@
-"""One call of `ask`: what the journal holds is read, the rest is bought, equal requests once."""
+"""One call of `ask`: what the journal holds is read, what others buy is waited for, the rest is bought."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 
 from distil_dagster.errors import BudgetError
 from distil_dagster.llm.answers import RawAnswer
-from distil_dagster.llm.buying import Buys, Lane, Order
-from distil_dagster.llm.journal import Journal
+from distil_dagster.llm.buying import Buys, Got, Lane, Order
+from distil_dagster.llm.journal import Held, Journal
 from distil_dagster.llm.reading import ToRepair, after_repair, read_answer, repair_request
 from distil_dagster.llm.requests import Answered, Failed
 from distil_dagster.progress import Progress
 
 _SECONDS_FOR_REQUESTS_IN_FLIGHT = 30.0
+_FIRST_SECONDS_TO_WAIT_FOR_OTHERS = 0.1
+_MOST_SECONDS_TO_WAIT_FOR_OTHERS = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class Tally:
         return sum(self.usd.values()) if phase is None else self.usd.get(phase, 0.0)
 
 
+@dataclass
+class _Queue:
+    """The orders of one lane: those to be tried, and those that others were buying when it was tried."""
+
+    untried: deque[Order] = field(default_factory=deque)
+    elsewhere: deque[Order] = field(default_factory=deque)
+
+    def clear(self) -> None:
+        self.untried.clear()
+        self.elsewhere.clear()
+
+
 class Asking:
     """The orders of one call on their way to results."""
 
@@ -64,15 +78,16 @@ class Asking:
         self._stored: dict[str, RawAnswer] = {}
         self._results: dict[str, Answered | Failed] = {}
         self._copies: Counter[str] = Counter()
+        self._stopping = False
 
     async def run(self, orders: Sequence[Order]) -> list[Answered | Failed]:
         """One result for each order, in their order."""
         self._copies = Counter(order.key for order in orders)
         self._stored = await asyncio.to_thread(self._journal.get_many, list(self._copies))
-        queues: defaultdict[str, deque[Order]] = defaultdict(deque)
+        queues: defaultdict[str, _Queue] = defaultdict(_Queue)
         for order in {order.key: order for order in orders}.values():
             if not self._settled_by_journal(order):
-                queues[order.lane].append(order)
+                queues[order.lane].untried.append(order)
         await self._work_off(queues)
         return list(self._in_order(orders))
 
@@ -92,12 +107,12 @@ class Asking:
         if self._progress is not None:
             self._progress.advance(self._copies[order.key])
 
-    async def _work_off(self, queues: dict[str, deque[Order]]) -> None:
+    async def _work_off(self, queues: dict[str, _Queue]) -> None:
         """Work all queues off together; after an error, wait for what is in flight, for it is being paid."""
         workers = [
             asyncio.create_task(self._work(queue, lane))
             for lane, queue in ((self._lanes(name), queue) for name, queue in queues.items())
-            for _ in range(min(len(queue), lane.workers))
+            for _ in range(min(len(queue.untried), lane.workers))
         ]
         if not workers:
             return
@@ -105,6 +120,7 @@ class Asking:
             done, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
             error = next((worker.exception() for worker in done if worker.exception()), None)
             if error is not None:
+                self._stopping = True
                 for queue in queues.values():
                     queue.clear()
                 patience = None if isinstance(error, BudgetError) else _SECONDS_FOR_REQUESTS_IN_FLIGHT
@@ -116,37 +132,55 @@ class Asking:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, queue: deque[Order], lane: Lane) -> None:
-        while queue:
-            order = queue.popleft()
-            self._settle(order, await self._answer(order, lane))
+    async def _work(self, queue: _Queue, lane: Lane) -> None:
+        """Work through a queue; what others buy comes last, so that who asks the same shares the work."""
+        while queue.untried:
+            order = queue.untried.popleft()
+            got = await self._get(order, self._stored.get(order.key), lane)
+            if isinstance(got, Held):
+                queue.elsewhere.append(order)
+            else:
+                self._settle(order, await self._answer(order, got, lane))
+        while queue.elsewhere:
+            order = queue.elsewhere.popleft()
+            self._settle(order, await self._answer(order, await self._get_or_wait(order, None, lane), lane))
 
-    async def _answer(self, order: Order, lane: Lane) -> Answered | Failed:
-        """Get an order's answer, and ask once more where it does not fit."""
-        raw, from_journal = await self._get(order, self._stored.get(order.key), lane)
-        if isinstance(raw, Failed):
-            return raw
-        reading = read_answer(order.request, raw, order.key, from_journal)
+    async def _answer(self, order: Order, got: Got | Failed, lane: Lane) -> Answered | Failed:
+        """Read what came for an order, and ask once more where it does not fit."""
+        if isinstance(got, Failed):
+            return got
+        reading = read_answer(order.request, got.answer, order.key, got.from_journal)
         if not isinstance(reading, ToRepair):
             return reading
-        repair = Order.of(repair_request(order.request, raw, reading.problem), order.route)
+        repair = Order.of(repair_request(order.request, got.answer, reading.problem), order.route)
         stored = await asyncio.to_thread(self._journal.get_many, [repair.key])
-        again, from_journal = await self._get(repair, stored.get(repair.key), lane)
+        again = await self._get_or_wait(repair, stored.get(repair.key), lane)
         if isinstance(again, Failed):
             return again
-        result = after_repair(repair.request, again, repair.key, from_journal)
-        return replace(result, cost_usd=_sum(raw.cost_usd, again.cost_usd)) if isinstance(result, Answered) else result
+        result = after_repair(repair.request, again.answer, repair.key, again.from_journal)
+        if isinstance(result, Failed):
+            return result
+        return replace(result, cost_usd=_sum(got.answer.cost_usd, again.answer.cost_usd))
 
-    async def _get(self, order: Order, stored: RawAnswer | None, lane: Lane) -> tuple[RawAnswer | Failed, bool]:
-        """The answer to an order, and whether it was in the journal already."""
-        if stored is not None:
+    async def _get_or_wait(self, order: Order, stored: RawAnswer | None, lane: Lane) -> Got | Failed:
+        """The answer to an order; while others buy it, wait for theirs, and try again where they fail."""
+        pause = _FIRST_SECONDS_TO_WAIT_FOR_OTHERS
+        while isinstance(got := await self._get(order, stored, lane), Held):
+            await asyncio.sleep(pause)
+            if self._stopping:
+                return Failed("not_bought", "others were buying it when this call ended", order.key)
+            pause = min(2 * pause, _MOST_SECONDS_TO_WAIT_FOR_OTHERS)
+        return got
+
+    async def _get(self, order: Order, stored: RawAnswer | None, lane: Lane) -> Got | Held | Failed:
+        """The answer to an order, from the journal or bought."""
+        got = Got(stored, True) if stored is not None else await self._buyer.buy(order, self._phase, lane)
+        if isinstance(got, Got) and got.from_journal:
             self._tally.found[self._phase] += 1
-            return stored, True
-        answer = await self._buyer.buy(order, self._phase, lane)
-        if isinstance(answer, RawAnswer):
+        elif isinstance(got, Got):
             self._tally.bought[self._phase] += 1
-            self._tally.usd[self._phase] += answer.cost_usd or 0.0
-        return answer, False
+            self._tally.usd[self._phase] += got.answer.cost_usd or 0.0
+        return got
 
     def _in_order(self, orders: Sequence[Order]) -> Iterable[Answered | Failed]:
         """The results as they were asked for; the second of two equal requests cost nothing."""

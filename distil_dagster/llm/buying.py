@@ -1,17 +1,18 @@
-"""One request on its way: sent, refused, sent again, until its answer is in the journal or it is given up."""
+"""One request on its way: claimed, sent, refused, sent again, until its answer is in the journal or it is given up."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from distil_dagster.errors import ProviderError
 from distil_dagster.llm.answers import RawAnswer
 from distil_dagster.llm.budget import Budget
-from distil_dagster.llm.journal import Entry, Journal
+from distil_dagster.llm.journal import Claimed, Entry, Held, Journal
 from distil_dagster.llm.outcomes import Denied, Outcome, Refusal, Rejection, Trouble
 from distil_dagster.llm.pacing import Circuit, Pacer, Patience
 from distil_dagster.llm.provider import Provider, explain_denial
@@ -66,11 +67,19 @@ class _Try:
     last: Refusal | Trouble | None = None
 
 
+@dataclass(frozen=True)
+class Got:
+    """An answer; `from_journal` where another had bought it since the journal was read."""
+
+    answer: RawAnswer
+    from_journal: bool
+
+
 class Buys(Protocol):
     """Gets what the journal does not have."""
 
-    async def buy(self, order: Order, phase: str, lane: Lane) -> RawAnswer | Failed:
-        """The answer to an order, or why there is none."""
+    async def buy(self, order: Order, phase: str, lane: Lane) -> Got | Held | Failed:
+        """The answer to an order, or why there is none; `Held` while another buys it."""
 
 
 class BuysNothing:
@@ -90,13 +99,41 @@ class Buyer:
         self._budget = budget
         self._patience = patience
 
-    async def buy(self, order: Order, phase: str, lane: Lane) -> RawAnswer | Failed:
-        """Send an order until it is answered or hopeless; an answer is in the journal when this returns.
+    async def buy(self, order: Order, phase: str, lane: Lane) -> Got | Held | Failed:
+        """Claim an order, and send it until it is answered or hopeless; an answer is in the journal when this returns.
 
         Raises:
             ProviderError: the route fails as a whole.
             BudgetError: the order could exceed the budget.
         """
+        claim = await self._claim(order.key)
+        if isinstance(claim, Held):
+            return claim
+        if isinstance(claim, RawAnswer):
+            return Got(claim, from_journal=True)
+        try:
+            bought = await self._send_until_settled(order, phase, lane)
+        except BaseException:
+            self._journal.release(order.key)
+            raise
+        if isinstance(bought, Failed):
+            self._journal.release(order.key)
+            return bought
+        return Got(bought, from_journal=False)
+
+    async def _claim(self, key: str) -> Claimed | Held | RawAnswer:
+        claim = self._journal.claim(key)
+        try:
+            return await asyncio.wrap_future(claim)
+        except asyncio.CancelledError:
+            claim.add_done_callback(lambda done: self._release_unwanted(key, done))
+            raise
+
+    def _release_unwanted(self, key: str, claim: Future[Claimed | Held | RawAnswer]) -> None:
+        if claim.exception() is None and isinstance(claim.result(), Claimed):
+            self._journal.release(key)
+
+    async def _send_until_settled(self, order: Order, phase: str, lane: Lane) -> RawAnswer | Failed:
         state: _Try | None = None
         while True:
             outcome, state = await self._attempt(order, phase, lane, state)

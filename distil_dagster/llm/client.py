@@ -11,7 +11,7 @@ from distil_dagster.llm.asking import Asking, Counts, Tally
 from distil_dagster.llm.background import BackgroundLoop
 from distil_dagster.llm.budget import Budget
 from distil_dagster.llm.buying import Buyer, Buys, BuysNothing, Lane, Order
-from distil_dagster.llm.journal import Journal, Paid, SqliteJournal
+from distil_dagster.llm.journal import Journal, Paid, open_journal
 from distil_dagster.llm.pacing import Patience
 from distil_dagster.llm.provider import Provider
 from distil_dagster.llm.requests import Answered, Failed, Request, Route
@@ -108,7 +108,7 @@ class Client:
 
 
 def open_client(config: PipelineConfig, folder: Path) -> Client:
-    """The client of a configuration, with its journal in `folder`/journal.sqlite.
+    """The client of a configuration, with the shared journal of DISTIL_JOURNAL or its own in `folder`/journal.sqlite.
 
     Raises:
         DistilError: the journal cannot be opened.
@@ -116,7 +116,7 @@ def open_client(config: PipelineConfig, folder: Path) -> Client:
     from distil_dagster.config.catalogue import route_of
 
     return Client(
-        journal=SqliteJournal(folder / "journal.sqlite"),
+        journal=open_journal(folder),
         routes=lambda name: route_of(name, config),
         parallel_requests=config.base.llm_num_parallel_requests,
         budget_usd=config.data.budget_usd,

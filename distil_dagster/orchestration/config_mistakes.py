@@ -64,7 +64,11 @@ def _known(schema: ConfigType, path: Key) -> list[str]:
     for step in path:
         while inside.kind == ConfigTypeKind.NONEABLE:
             inside = inside.inner_type
-        inside = inside.inner_type if inside.kind in (ConfigTypeKind.ARRAY, ConfigTypeKind.MAP) else inside.fields[step].config_type
+        inside = (
+            inside.inner_type
+            if inside.kind in (ConfigTypeKind.ARRAY, ConfigTypeKind.MAP)
+            else inside.fields[step].config_type
+        )
     while inside.kind == ConfigTypeKind.NONEABLE:
         inside = inside.inner_type
     return list(inside.fields)

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 DEVICE_TAG = "distil/device"
 GPU_POOL = "gpu"
@@ -43,16 +43,18 @@ class DeviceStepHandler(StepHandler):
         return found
 
     def terminate_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
-        """End the step on its device, and report its end where it could not do that itself.
+        """End the step on its device, report its end where it could not do that itself, and give up its place in pools.
 
-        Without a report the step would keep its place in the pool until run monitoring frees it.
+        An executor that is asked to end does neither, and the place would stay taken until run monitoring frees it.
         """
         yield from self._handler(step_handler_context).terminate_step(step_handler_context)
+        key, storage = step_key(step_handler_context), step_handler_context.instance.event_log_storage
         if not has_reported(step_handler_context):
-            yield DagsterEvent.step_failure_event(
-                step_handler_context.get_step_context(step_key(step_handler_context)),
-                StepFailureData(SerializableErrorInfo("the step was terminated with its run\n", [], None), None),
-            )
+            error = SerializableErrorInfo("the step was terminated with its run\n", [], None)
+            step_context = step_handler_context.get_step_context(key)
+            yield DagsterEvent.step_failure_event(step_context, StepFailureData(error, None))
+        if storage.supports_global_concurrency_limits:
+            storage.free_concurrency_slot_for_step(step_handler_context.execute_step_args.run_id, key)
 
     def _handler(self, context: StepHandlerContext) -> StepHandler:
         device = context.step_tags[step_key(context)].get(DEVICE_TAG, "cpu")

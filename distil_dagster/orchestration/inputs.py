@@ -5,17 +5,24 @@ which assets a changed file makes stale, and that the others are not.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
+from dagster._core.definitions.data_version import (
+    DATA_VERSION_TAG,
+    extract_data_provenance_from_entry,
+    extract_data_version_from_entry,
+)
 
 from distil_dagster.config.catalogue import teachers
+from distil_dagster.config.loading import LoadedConfig, load_config
 from distil_dagster.config.parts import Part, settings_by_part
 from distil_dagster.data.examples import content_id
-from distil_dagster.data.fingerprints import job_files
-from distil_dagster.job import Job
+from distil_dagster.data.fingerprints import FileState, job_files
+from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.partitions import configs
+from distil_dagster.orchestration.s3 import fetched_data, s3_client
 
 GROUP = "inputs"
 Input = Part | Literal["data_files"]
@@ -33,9 +40,15 @@ _DESCRIPTIONS: Mapping[Input, str] = {
 }
 INPUTS: tuple[Input, ...] = (*get_args(Part), "data_files")
 
+
+def input_key(name: Input) -> dg.AssetKey:
+    """The asset that an input is."""
+    return dg.AssetKey([GROUP, name])
+
+
 specs = [
     dg.AssetSpec(
-        dg.AssetKey([GROUP, name]),
+        input_key(name),
         description=_DESCRIPTIONS[name],
         group_name=GROUP,
         kinds={"jsonl" if name == "data_files" else "yaml"},
@@ -45,12 +58,7 @@ specs = [
 ]
 
 
-def reads(*inputs: Input) -> list[dg.AssetKey]:
-    """The dependencies of an asset that reads these inputs."""
-    return [dg.AssetKey([GROUP, name]) for name in inputs]
-
-
-def input_versions(job: Job) -> dict[Input, str]:
+def input_versions(job: Job, data_files: Mapping[str, FileState]) -> dict[Input, str]:
     """A version of each input, made of its content."""
     student = job.config.base.student_model_name
     beside: Mapping[Part, object] = {
@@ -61,8 +69,32 @@ def input_versions(job: Job) -> dict[Input, str]:
     }
     of_settings = settings_by_part(job.config).items()
     versions: dict[Input, str] = {part: content_id(settings, beside.get(part)) for part, settings in of_settings}
-    files = {name: state.version for name, state in job_files(job.folder.path).items()}
-    return {**versions, "data_files": content_id(files)}
+    return {**versions, "data_files": files_version(data_files)}
+
+
+def data_files(config: LoadedConfig) -> dict[str, FileState]:
+    """The data files of a configuration's job as they are now, in its folder or under its prefix.
+
+    Raises:
+        StorageError: the bucket cannot be used.
+    """
+    if config.data_prefix is not None:
+        return job_files(config.data_prefix, s3_client())
+    return job_files(config.data_folder)
+
+
+def files_version(files: Mapping[str, FileState]) -> str:
+    """One version for all data files of a job."""
+    return content_id({name: state.version for name, state in files.items()})
+
+
+def versions_now(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -> dict[Input, str]:
+    """The versions of a configuration's inputs, under what was typed.
+
+    Raises:
+        DistilError: the configuration or its job cannot be read.
+    """
+    return input_versions(open_job(path, typed, fetched_data), data_files(load_config(path, typed)))
 
 
 def new_observations(
@@ -70,7 +102,7 @@ def new_observations(
 ) -> list[dg.AssetObservation]:
     """An observation of each input whose version is another one than was last observed."""
     return [
-        dg.AssetObservation(dg.AssetKey([GROUP, name]), partition=partition, tags={DATA_VERSION_TAG: version})
+        dg.AssetObservation(input_key(name), partition=partition, tags={DATA_VERSION_TAG: version})
         for name, version in versions.items()
         if observed_version(instance, partition, name) != version
     ]
@@ -81,13 +113,42 @@ def observe(instance: dg.DagsterInstance, partition: str, versions: Mapping[Inpu
     _report(instance, new_observations(instance, partition, versions))
 
 
+def version_read(instance: dg.DagsterInstance, asset: str, partition: str, name: Input) -> str | None:
+    """The version of an input that the latest materialization of an asset read; none where there is none."""
+    record = instance.get_latest_data_version_record(dg.AssetKey(asset), False, partition)
+    provenance = None if record is None else extract_data_provenance_from_entry(record.event_log_entry)
+    # An event that no run wrote, such as that of data taken over, has no provenance; one of an older version no input.
+    seen = None if provenance is None else provenance.input_storage_ids.get(input_key(name))
+    if seen is None:
+        return None
+    return _version(instance.get_latest_data_version_record(input_key(name), True, partition, before_cursor=seen + 1))
+
+
+def data_version(context: dg.AssetExecutionContext, reading: Iterable[Input], code_version: str) -> dg.DataVersion:
+    """The version of what an asset makes: of its code and of all that it is made from.
+
+    Dagster's own would leave out the inputs, as it knows versions of partitions by materializations only.
+    """
+    instance, partition = context.instance, context.partition_key
+    read = {name: observed_version(instance, partition, name) for name in reading}
+    made_from = {
+        key.to_user_string(): _version(instance.get_latest_data_version_record(key, False, partition))
+        for key in sorted(context.assets_def.keys_by_input_name.values())
+        if key.path[0] != GROUP
+    }
+    return dg.DataVersion(content_id(code_version, read, made_from))
+
+
 def observed_version(instance: dg.DagsterInstance, partition: str, name: Input) -> str | None:
     """The version of an input that was last observed; none where it never was."""
-    record = instance.get_latest_data_version_record(dg.AssetKey([GROUP, name]), True, partition)
-    version = None if record is None else extract_data_version_from_entry(record.event_log_entry)
-    return None if version is None else version.value
+    return _version(instance.get_latest_data_version_record(input_key(name), True, partition))
 
 
 def _report(instance: dg.DagsterInstance, observations: Iterable[dg.AssetObservation]) -> None:
     for observation in observations:
         instance.report_runless_asset_event(observation)
+
+
+def _version(record: dg.EventLogRecord | None) -> str | None:
+    version = None if record is None else extract_data_version_from_entry(record.event_log_entry)
+    return None if version is None else version.value

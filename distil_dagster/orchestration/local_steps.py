@@ -37,7 +37,9 @@ class CommandStepHandler(StepHandler):
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         """Start the step."""
         key = step_key(step_handler_context)
-        arguments = {entry["name"]: entry["value"] for entry in step_handler_context.execute_step_args.get_command_env()}
+        arguments = {
+            entry["name"]: entry["value"] for entry in step_handler_context.execute_step_args.get_command_env()
+        }
         started = start_step(self._prefix, {**os.environ, **self._environment, **arguments})
         self._started[key] = started
         yield DagsterEvent.step_worker_starting(
@@ -93,9 +95,9 @@ class StepProcess:
         os.close(self.tie)
 
     def _is_gone(self) -> bool:
-        # Asked for, so that it is no zombie, which would still count as one of the group.
+        # Polled, so that it is no zombie, which would still count as a member of the group.
         self.process.poll()
-        return not self._signal(signal.Signals(0))
+        return not self._signal(0)
 
     def _signal(self, number: int) -> bool:
         """Whether there was anyone to signal."""

@@ -12,7 +12,8 @@ from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, Tra
 from distil_dagster.errors import DistilError
 from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.config_files import config_path
-from distil_dagster.orchestration.inputs import input_versions, observe
+from distil_dagster.orchestration.inputs import observe, versions_now
+from distil_dagster.orchestration.s3 import fetched_data
 
 CONFIG_KEY = "distil"
 RETUNE_TAG = "distil/retune"
@@ -60,7 +61,7 @@ class DistilConfig(dg.ConfigurableResource):
         """
         if self._is_retune:
             require_retunable(self._typed)
-        return replace(open_job(config_path(partition), self._typed), is_retune=self._is_retune)
+        return replace(open_job(config_path(partition), self._typed, fetched_data), is_retune=self._is_retune)
 
     def _observe_inputs(self, context: dg.InitResourceContext) -> None:
         """Let what this run makes go by the settings that hold in it, typed ones included.
@@ -72,4 +73,4 @@ class DistilConfig(dg.ConfigurableResource):
             return
         # A mistake in the configuration is the asset's to tell.
         with suppress(DistilError):
-            observe(context.instance, partition, input_versions(self.job(partition)))
+            observe(context.instance, partition, versions_now(config_path(partition), self._typed))

@@ -1,39 +1,47 @@
-"""Where artefacts are: the store that assets are given, and the IO manager that writes to it and reads from it."""
+"""The store that assets are given, and the IO manager that writes to it and reads from it."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from distil_dagster.data.artefact_files import folder_fields
+from distil_dagster.data.objects import is_remote
+from distil_dagster.data.remote_store import RemoteArtefactStore
 from distil_dagster.data.store import ArtefactStore
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client, open_client
+from distil_dagster.orchestration.places import default_root as default_root
+from distil_dagster.orchestration.places import work_folder
+from distil_dagster.orchestration.s3 import s3_prefix
 
 STORE_KEY = "store"
-ROOT_VARIABLE = "DISTIL_ARTEFACTS"
 
 
 class Store(dg.ConfigurableResource):
-    """The artefacts and the journal of answers, under one root folder."""
+    """The artefacts under one root, and the journal of answers."""
 
-    root: str = Field(description="The folder that holds artefacts and journal.")
+    root: str = Field(description="The folder that holds artefacts and journal, or an s3:// prefix for the artefacts.")
 
     @property
     def artefacts(self) -> ArtefactStore:
         """The artefacts."""
-        return ArtefactStore(Path(self.root).resolve())
+        work = work_folder(self.root)
+        if is_remote(self.root):
+            return RemoteArtefactStore(work, work, prefix=s3_prefix(self.root))
+        return ArtefactStore(Path(self.root).resolve(), work)
+
+    @property
+    def journal_folder(self) -> Path:
+        """The folder of the journal, made where it is missing: beside the artefacts, or beside this machine's work."""
+        folder = work_folder(self.root) if is_remote(self.root) else Path(self.root).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def client(self, job: Job) -> Client:
         """A client of paid answers, to be closed after use; all jobs under one root share its journal."""
-        self.artefacts.root.mkdir(parents=True, exist_ok=True)
-        return open_client(job.config, self.artefacts.root)
-
-
-def default_root() -> str:
-    """What `DISTIL_ARTEFACTS` names, else `artefacts` in the working directory."""
-    return os.environ.get(ROOT_VARIABLE, "artefacts")
+        return open_client(job.config, self.journal_folder)
 
 
 class ArtefactIOManager(dg.ConfigurableIOManager):
@@ -42,11 +50,12 @@ class ArtefactIOManager(dg.ConfigurableIOManager):
     store: dg.ResourceDependency[Store]
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Store an artefact; assets without one, such as the leaderboard, store nothing."""
+        """Store an artefact, and show where it and its folders are; assets without one store nothing."""
         if obj is None:
             return
-        folder = self.store.artefacts.save(_name(context.asset_key), _partition(context), obj)
-        context.add_output_metadata({"path": dg.MetadataValue.path(str(folder))})
+        location = self.store.artefacts.save(_name(context.asset_key), _partition(context), obj)
+        shown = {"path": location} | {f"path/{field}": f"{location}/{field}" for field in folder_fields(type(obj))}
+        context.add_output_metadata({key: dg.MetadataValue.path(path) for key, path in shown.items()})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read an artefact back."""

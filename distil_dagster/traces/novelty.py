@@ -59,9 +59,13 @@ def old_and_new(before: Traces, now: Traces, task: Task, single_turn: bool | Non
     `single_turn` is what `convert_to_single_turn` was at ingestion. A file that was replaced is all new, as far as no
     trace asks what an earlier one asked.
     """
-    old, cut = _asked(before, task, single_turn), _cut(before)
-    found = _asked(now, task, single_turn)
-    new = [asked for key, (asked, raw) in found.items() if key not in old and raw not in cut]
+    old, found = _asked(before, task, single_turn), _asked(now, task, single_turn)
+    cut = _cut(before)
+    new = [
+        asked
+        for key, (asked, messages) in found.items()
+        if key not in old and not (cut and _as_set_aside(messages) in cut)
+    ]
     unreadable_before, unreadable_now = _unreadable(before), _unreadable(now)
     return Sides(
         old=Side(sorted(asked for asked, _ in old.values()), unreadable_before.total()),
@@ -70,13 +74,12 @@ def old_and_new(before: Traces, now: Traces, task: Task, single_turn: bool | Non
     )
 
 
-def _asked(traces: Traces, task: Task, single_turn: bool | None) -> dict[tuple[str, ...], tuple[Asked, str]]:
-    """What every trace asks, with its beginning as it would be set aside, by identity."""
-    found = {}
-    for messages in _conversations(traces):
-        asked = _read(messages, task, single_turn)
-        found[asked.key] = (asked, kept_aside("", 0, "", "", {"messages": as_openai(messages)}).raw)
-    return found
+def _asked(
+    traces: Traces, task: Task, single_turn: bool | None
+) -> dict[tuple[str, ...], tuple[Asked, tuple[Message, ...]]]:
+    """What every trace asks, and the trace itself, by identity."""
+    read = ((_read(messages, task, single_turn), messages) for messages in _conversations(traces))
+    return {asked.key: (asked, messages) for asked, messages in read}
 
 
 def _conversations(traces: Traces) -> Iterator[tuple[Message, ...]]:
@@ -90,7 +93,7 @@ def _conversations(traces: Traces) -> Iterator[tuple[Message, ...]]:
 def _whole(raw: str) -> tuple[Message, ...] | None:
     """The conversation of a trace that was set aside; none where it was too long to be kept whole."""
     try:
-        messages = parse_messages(json.loads(raw)["messages"])
+        messages = parse_messages(json.loads(raw)["messages"], images=True)
     except ValueError:
         return None
     return None if isinstance(messages, Unreadable) else messages
@@ -99,6 +102,10 @@ def _whole(raw: str) -> tuple[Message, ...] | None:
 def _cut(traces: Traces) -> set[str]:
     """The beginnings of traces that were set aside and not kept whole: enough to know them again."""
     return {aside.raw for aside in traces.set_aside if aside.reason == _BEYOND and _whole(aside.raw) is None}
+
+
+def _as_set_aside(messages: Sequence[Message]) -> str:
+    return kept_aside("", 0, "", "", {"messages": as_openai(messages)}).raw
 
 
 def _unreadable(traces: Traces) -> Counter[str]:

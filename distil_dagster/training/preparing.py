@@ -6,8 +6,10 @@ interrupted goes on.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ _SPARE_TOKENS = 16
 _SPARE_TOKENS_OF_A_CALL = 64
 # RLVR answers them several times, and where a judge decides each answer is paid for.
 _MOST_MEASURED = 200
+_BYTES_LOOKED_AT = 2**20
 
 
 def student_shots(job: Job, train: Sequence[Example]) -> list[Example]:
@@ -47,7 +50,7 @@ def prepare_sft(
     for at, rows in enumerate(rows_by_example(job.task, examples, shots)):
         (held_out if at in apart else train).extend(rows)
     named = content_id(
-        [row.model_dump() for row in (*train, *held_out)], tuning.model_dump(), seed, str(weights.folder)
+        [row.model_dump() for row in (*train, *held_out)], tuning.model_dump(), seed, _identity(weights.folder)
     )
     folder = work / named
     write_rows(folder / "train.jsonl", train)
@@ -117,6 +120,21 @@ def is_trained(job: SftJob | GrpoJob) -> bool:
     return (job.output / SUMMARY_FILE).is_file()
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What a delivered student is told before each question, as its bundle says it: see `prompt.json` there."""
+
+    system_prompt: str
+    shots: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...]
+
+    def before(self, row: ChatRow) -> ChatRow:
+        """A row with this opening in the place of its system prompt."""
+        system, *rest = row.prompt
+        prompt = (system | {"content": self.system_prompt}, *self.shots, *rest)
+        return row.model_copy(update={"prompt": prompt, "tools": self.tools or None})
+
+
 def prepare_prediction(
     job: Job,
     examples: Sequence[Example],
@@ -124,9 +142,15 @@ def prepare_prediction(
     adapter: Path | None,
     work: Path,
     shots: Sequence[Example] = (),
+    opening: Opening | None = None,
 ) -> PredictJob:
-    """Write the rows to be answered, the last turn of each example, into a folder below `work`."""
+    """Write the rows to be answered, the last turn of each example, into a folder below `work`.
+
+    They begin as the job has it, `shots` included, or with another `opening`, which brings its own.
+    """
     rows = [row.model_copy(update={"completion": ()}) for row in chat_rows(job.task, examples, shots)]
+    if opening is not None:
+        rows = [opening.before(row) for row in rows]
     tokens = answer_tokens(examples)
     named = content_id([row.model_dump() for row in rows], tokens, _identity(model), adapter and _identity(adapter))
     folder = work / named
@@ -221,8 +245,15 @@ def _seed_of(folder: Path, seed: int | None) -> int:
     return int(drawn.read_text(encoding="utf-8"))
 
 
-def _identity(folder: Path) -> list[tuple[str, int, int]]:
-    """What tells one version of a folder of weights from another: names, sizes and times of its files."""
-    return sorted(
-        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()
-    )
+def _identity(folder: Path) -> list[tuple[str, int, str]]:
+    """What tells one version of a folder of weights from another, on any machine: its files, by size and last bytes.
+
+    Weights of one shape have files of one size, and the last tensor of each differs as soon as they were trained.
+    """
+    return sorted((path.name, path.stat().st_size, _end(path)) for path in folder.iterdir() if path.is_file())
+
+
+def _end(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _BYTES_LOOKED_AT))
+        return hashlib.sha256(file.read()).hexdigest()

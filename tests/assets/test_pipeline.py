@@ -22,6 +22,7 @@ ASSETS = [
     "rlvr_adapter",
     "eval_report",
     "model_bundle",
+    "in_service",
 ]
 
 
@@ -48,6 +49,7 @@ def test_one_run_materializes_every_asset_and_every_check_is_evaluated(finished)
         "teacher_verdict",
         "student_not_below_original",
         "bundle_answers_as_evaluated",
+        "newest_student_serves",
     }
     assert checks["bundle_answers_as_evaluated"]
     assert checks["teacher_verdict"]

@@ -8,16 +8,16 @@ import pytest
 import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
+from projects import opened_project
 
 from distil_dagster.config.parts import PARTS, part_of
 from distil_dagster.config.sections import Base, Evaluation, Synthgen, TraceProcessing, Tuning
 from distil_dagster.definitions import defs
-from distil_dagster.job import open_job
-from distil_dagster.orchestration.inputs import input_versions, observe
+from distil_dagster.orchestration.inputs import observe, versions_now
 
 TRACES = {"traces", "filtered_traces", "relabelled_traces", "seed_data"}
 TRAINING = {"sft_adapter", "rlvr_adapter"}
-ALL = TRACES | TRAINING | {"teacher_evaluation", "synthetic_dataset", "eval_report", "model_bundle"}
+ALL = TRACES | TRAINING | {"teacher_evaluation", "synthetic_dataset", "eval_report", "model_bundle", "in_service"}
 
 # What is changed in the file: the assets that are stale then, and no others.
 TABLE = {
@@ -54,10 +54,12 @@ def after(finished, tmp_path, small_config):
     project, _, instance = finished
 
     def seen_with(sections: dict) -> set[str]:
-        content = {name: {**small_config.get(name, {}), **sections.get(name, {})} for name in {*small_config, *sections}}
+        content = {
+            name: {**small_config.get(name, {}), **sections.get(name, {})} for name in {*small_config, *sections}
+        }
         path = tmp_path / "changed.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        observe(instance, project.partition, input_versions(open_job(path)))
+        observe(instance, project.partition, versions_now(path))
         return stale(instance, project.partition)
 
     yield seen_with
@@ -99,6 +101,37 @@ def test_new_traces_make_stale_what_reads_files(after, tmp_path, case):
 
 def test_the_same_data_elsewhere_makes_nothing_stale(after, tmp_path, case):
     assert after({"data": {"path": str(shutil.copytree(case, tmp_path / "job"))}}) == set()
+
+
+def test_what_is_made_anew_of_a_changed_setting_makes_stale_what_is_made_of_it(tmp_path, case, small_config):
+    with opened_project(tmp_path, case, small_config) as project, dg.instance_for_test() as instance:
+        assert project.run(assets=["traces", "filtered_traces", "relabelled_traces"], instance=instance).success
+        project.set("trace_processing", "num_traces_as_training_base", 20)
+        assert project.run(assets=["traces"], instance=instance).success
+        assert stale(instance, project.partition) == {"filtered_traces", "relabelled_traces"}
+        assert project.run(assets=["filtered_traces"], instance=instance).success
+        assert stale(instance, project.partition) == {"relabelled_traces"}
+
+
+def test_what_is_made_anew_of_the_same_makes_nothing_stale(tmp_path, case, small_config):
+    with opened_project(tmp_path, case, small_config) as project, dg.instance_for_test() as instance:
+        assert project.run(assets=["traces", "filtered_traces"], instance=instance).success
+        assert project.run(assets=["traces"], instance=instance).success
+        assert stale(instance, project.partition) == set()
+
+
+def test_what_was_made_under_a_typed_setting_is_stale_against_the_file(tmp_path, case, small_config):
+    with opened_project(tmp_path, case, small_config) as project, dg.instance_for_test() as instance:
+        typed = {"trace_processing": {"num_traces_as_training_base": 20}}
+        result = project.run(assets=["traces"], typed=typed, instance=instance)
+        assert result.success
+        (event,) = result.asset_materializations_for_node("traces")
+        shown = event.metadata["settings/trace_processing"].value
+        assert shown["num_traces_as_training_base"] == 20
+        assert shown["num_traces_as_testing_base"] == small_config["trace_processing"]["num_traces_as_testing_base"]
+        assert stale(instance, project.partition) == set()
+        observe(instance, project.partition, versions_now(project.root / "configs" / "letters.yaml"))
+        assert stale(instance, project.partition) == {"traces"}
 
 
 def test_every_setting_belongs_to_a_part_that_some_asset_reads():

@@ -159,7 +159,7 @@ def test_a_run_with_typed_settings_shows_what_it_does(run_cli):
     ],
 )
 def test_a_selection_reaches_everything_before_or_after(select, expected):
-    from distil_dagster.cli.running import selected_assets
+    from distil_dagster.cli.materializing import selected_assets
     from distil_dagster.definitions import defs
 
     assert {key.to_user_string() for key in selected_assets(defs, select)} == expected

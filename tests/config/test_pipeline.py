@@ -57,6 +57,10 @@ def test_two_configurations_share_no_mutable_default() -> None:
         {"budget_usd": -1},
         {"budget_usd": float("nan")},
         {"path": ""},
+        {"redistil_on": "always"},
+        {"drift_alpha": 0.0009},
+        {"drift_alpha": 1},
+        {"min_new_traces": 0},
         {"folder": "data"},
     ],
 )

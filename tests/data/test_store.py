@@ -127,8 +127,43 @@ def test_what_an_older_version_did_not_write_has_its_default(tmp_path):
 def test_a_partition_can_be_given_the_artefact_of_another(tmp_path):
     store = ArtefactStore(tmp_path)
     store.save("sample", "letters", OlderSample("so"))
-    assert store.copy("sample", "letters", "copied") == tmp_path / "sample" / "copied"
+    assert store.copy("sample", "letters", "copied") == str(tmp_path / "sample" / "copied")
     store.save("sample", "letters", OlderSample("changed"))
     assert store.load("sample", "copied", OlderSample) == OlderSample("so")
     with pytest.raises(FileNotFoundError):
         store.copy("sample", "missing", "other")
+
+
+def test_the_store_knows_which_partitions_have_an_artefact(tmp_path):
+    store = ArtefactStore(tmp_path)
+    for partition in ("letters", "boats"):
+        store.save("sample", partition, OlderSample("so"))
+    store.folder("sample", "nothing").mkdir()
+    (tmp_path / "sample" / ".letters.1.part").mkdir()
+    assert store.partitions("sample") == ["boats", "letters"]
+    assert store.partitions("other") == []
+    assert store.exists("sample", "boats")
+    assert not store.exists("sample", "nothing")
+
+
+def test_people_are_shown_the_path_also_before_an_artefact_stands(tmp_path):
+    store = ArtefactStore(tmp_path)
+    before = store.location("sample", "letters")
+    assert before == store.save("sample", "letters", OlderSample("so")) == str(tmp_path / "sample" / "letters")
+
+
+def test_work_stands_below_the_root_unless_it_has_a_place_of_its_own(tmp_path):
+    assert ArtefactStore(tmp_path).work_folder("sample", "a") == tmp_path / ".work" / "sample" / "a"
+    elsewhere = ArtefactStore(tmp_path, tmp_path / "work").work_folder("sample", "a")
+    assert elsewhere == tmp_path / "work" / "sample" / "a"
+    assert elsewhere.is_dir()
+
+
+def test_an_artefact_can_be_removed_and_no_other_goes_with_it(tmp_path):
+    store = ArtefactStore(tmp_path)
+    for partition in ("letters", "boats"):
+        store.save("sample", partition, OlderSample("so"))
+    store.remove("sample", "letters")
+    store.remove("sample", "never")
+    assert store.partitions("sample") == ["boats"]
+    assert [path.name for path in (tmp_path / "sample").iterdir()] == ["boats"]

@@ -5,8 +5,9 @@ import struct
 import pytest
 
 from distil_dagster.evaluation.classification import classification_report
-from distil_dagster.evaluation.plots import DARK, LIGHT, Palette, chart_picture, confusion_picture
+from distil_dagster.evaluation.plots import DARK, LIGHT, Palette, chart_picture, confusion_picture, drift_picture
 from distil_dagster.evaluation.report_input import Chart, Curve
+from distil_dagster.traces.drift import Drift, LabelCount, LengthCount
 
 
 def size(png: bytes) -> tuple[int, int]:
@@ -44,6 +45,51 @@ def test_more_curves_than_colours_are_drawn_as_well() -> None:
 
 def test_a_chart_without_points_is_empty_and_no_error() -> None:
     assert size(chart_picture(Chart("Loss", "loss", (Curve("training", ()),)), LIGHT))
+
+
+def drift(labels: list[tuple[str, int, int]], lengths: list[tuple[int, int, int, int]]) -> Drift:
+    return Drift(
+        tests=[],
+        labels=[LabelCount(label=label, old=old, new=new) for label, old, new in labels],
+        lengths=[LengthCount(start=start, end=end, old=old, new=new) for start, end, old, new in lengths],
+        old=sum(old for _, _, old, _ in lengths),
+        new=sum(new for *_, new in lengths),
+        unchanged=0,
+        old_unreadable=0,
+        new_unreadable=0,
+        alpha=0.01,
+    )
+
+
+LENGTHS = [(0, 1, 3, 0), (1, 20, 30, 2), (20, 400, 9, 60)]
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+@pytest.mark.parametrize("count", [1, 5, 90])
+def test_drift_becomes_a_picture_for_any_number_of_labels(count: int, palette: Palette) -> None:
+    labels = [(f"label $ {number}\nof many {'x' * number}", number, 90 - number) for number in range(count)]
+    width, height = size(drift_picture(drift(labels, LENGTHS), palette))
+    assert 1_000 < width < 2_000
+    assert 400 < height < 1_000
+
+
+def test_without_labels_the_lengths_alone_are_drawn() -> None:
+    narrow, _ = size(drift_picture(drift([], LENGTHS)))
+    unused, _ = size(drift_picture(drift([("never", 0, 0)], LENGTHS)))
+    wide, _ = size(drift_picture(drift([("bills", 1, 2)], LENGTHS)))
+    assert narrow == unused < wide
+
+
+def test_the_labels_drawn_are_those_whose_share_changed_most() -> None:
+    quiet = [(f"quiet {number}", 1, 1) for number in range(40)]
+    loud, quieter = ("loud", 0, 60), ("quiet 40", 1, 1)
+    drawn = drift_picture(drift([*quiet, loud], LENGTHS))
+    assert drawn == drift_picture(drift([*quiet, quieter, loud], LENGTHS))
+    assert drawn != drift_picture(drift([*quiet, quieter], LENGTHS))
+
+
+def test_drift_of_nothing_is_empty_and_no_error() -> None:
+    assert size(drift_picture(drift([], [])))
 
 
 def test_drawing_leaves_matplotlibs_settings_alone() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from postgres import postgres_server
 
 from distil_dagster.llm.client import Client
-from distil_dagster.llm.journal import SqliteJournal
+from distil_dagster.llm.journal import PostgresJournal, SqliteJournal
 from distil_dagster.llm.pacing import Patience
 from distil_dagster.llm.requests import Request
 
@@ -195,3 +197,43 @@ def make_patience() -> Callable[..., Patience]:
         return replace(QUICK, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> str:
+    """The URL of a database that nobody else uses: a schema of its own."""
+    import psycopg2
+
+    name = f"test_{uuid.uuid4().hex}"
+    connection = psycopg2.connect(postgres_url)
+    connection.autocommit = True
+    connection.cursor().execute(f"CREATE SCHEMA {name}")
+    connection.close()
+    return f"{postgres_url}?options=-csearch_path%3D{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a journal may be: the path of a file, or the URL of a database."""
+    return tmp_path / "journal.sqlite" if request.param == "sqlite" else request.getfixturevalue("database_url")
+
+
+@pytest.fixture
+def open_at() -> Iterator[Callable[..., SqliteJournal | PostgresJournal]]:
+    """Open a journal at a place; it is closed at the end of the test."""
+    journals = []
+
+    def open_it(place: Path | str, **settings: float) -> SqliteJournal | PostgresJournal:
+        kind = SqliteJournal if isinstance(place, Path) else PostgresJournal
+        journals.append(kind(place, **settings))
+        return journals[-1]
+
+    yield open_it
+    for journal in journals:
+        journal.close()

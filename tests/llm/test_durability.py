@@ -25,7 +25,8 @@ url, folder, count, kill_at_reading = sys.argv[1], Path(sys.argv[2]), int(sys.ar
 route = SimpleNamespace(model="openai/{name}", base_url=url, api_key_env=None, extra={})
 if kill_at_reading:
     asking.read_answer = lambda *answer, **rest: os.kill(os.getpid(), signal.SIGKILL)
-client = Client(SqliteJournal(folder / "journal.sqlite"), lambda name: route, parallel_requests=4)
+journal = SqliteJournal(folder / "journal.sqlite", lease_seconds=2.0)
+client = Client(journal, lambda name: route, parallel_requests=4)
 questions = [Request("teacher", ({"role": "user", "content": str(number)},)) for number in range(count)]
 try:
     client.ask(questions, "answers")

@@ -1,66 +1,49 @@
+"""Each step runs on its device, and a step that ends badly says how."""
+
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.reconstruct import ReconstructableRepository
+import pytest
+from orchestration.device_runs import executed, failure_of
 
 from distil_dagster.definitions import defs
-from distil_dagster.orchestration.executors import ON_CPU, ON_GPU, device_executor
+from distil_dagster.orchestration.executors import DEVICE_TAG, GPU_POOL
 
 ROOT = Path(__file__).parents[2]
 
 
-@dg.asset(op_tags=ON_CPU)
-def on_cpu() -> dg.MaterializeResult:
-    return dg.MaterializeResult(metadata={"where": os.environ.get("STEP_DEVICE", "none"), "pid": os.getpid()})
-
-
-@dg.asset(deps=[on_cpu], op_tags=ON_GPU)
-def on_gpu() -> dg.MaterializeResult:
-    return dg.MaterializeResult(metadata={"where": os.environ.get("STEP_DEVICE", "none"), "pid": os.getpid()})
-
-
-@dg.asset(deps=[on_gpu], op_tags={"distil/device": "abacus"})
-def on_nothing() -> None: ...
-
-
-@dg.asset(op_tags=ON_GPU)
-def ends_badly() -> None:
-    os._exit(3)
-
-
-sample = dg.Definitions(
-    assets=[on_cpu, on_gpu, on_nothing, ends_badly],
-    jobs=[
-        dg.define_asset_job("two_devices", selection=["on_cpu", "on_gpu"]),
-        dg.define_asset_job("no_such_device", selection=["on_nothing"]),
-        dg.define_asset_job("dies", selection=["ends_badly"]),
-    ],
-    executor=device_executor,
-)
-
-
-@contextmanager
-def executed(job: str, config: dict | None = None):
-    """The result of a run of a job under its own executor, each step a process of its own."""
-    repository = ReconstructableRepository.for_file(__file__, "sample", working_directory=str(Path(__file__).parent))
-    run_config = {"execution": {"config": config}} if config else {}
-    with (
-        dg.instance_for_test() as instance,
-        dg.execute_job(repository.get_reconstructable_job(job), instance, run_config=run_config) as result,
-    ):
-        yield result
+def metadata_of(result: dg.JobExecutionResult, *names: str) -> list[dict]:
+    return [
+        {key: value.value for key, value in result.asset_materializations_for_node(name)[0].metadata.items()}
+        for name in names
+    ]
 
 
 def test_each_step_runs_where_its_device_says():
     # `env` stands for a command such as srun: it starts what follows.
-    with executed("two_devices", {"gpu": {"local": {"command": ["env", "STEP_DEVICE=gpu"]}}}) as result:
+    gpu = {"local": {"command": ["env", "STEP_DEVICE=gpu"], "environment": {"CUDA_VISIBLE_DEVICES": "1"}}}
+    with executed("two_devices", {"gpu": gpu}) as result:
         assert result.success
-        shown = {name: result.asset_materializations_for_node(name)[0].metadata for name in ("on_cpu", "on_gpu")}
-        assert {name: values["where"].value for name, values in shown.items()} == {"on_cpu": "none", "on_gpu": "gpu"}
-        assert len({values["pid"].value for values in shown.values()} | {os.getpid()}) == 3
+        cpu, gpu = metadata_of(result, "on_cpu", "on_gpu")
+        assert (cpu["where"], cpu["gpus"]) == ("none", "")
+        assert (gpu["where"], gpu["gpus"]) == ("gpu", "1")
+        assert len({cpu["pid"], gpu["pid"], os.getpid()}) == 3
+
+
+def test_without_settings_gpu_steps_are_processes_of_this_machine():
+    with executed("two_devices") as result:
+        assert result.success
+        (gpu,) = metadata_of(result, "on_gpu")
+        assert (gpu["where"], gpu["ppid"]) == ("none", os.getpid())
+
+
+def test_a_step_whose_input_is_not_the_run_workers_still_runs(left, capfd):
+    command = ["sh", "-c", 'exec "$@" </dev/null', "sh"]
+    with executed("two_devices", {"gpu": {"local": {"command": command}}}) as result:
+        assert result.success
+    assert "standard input is not the run worker's" in capfd.readouterr().err
 
 
 def test_a_device_without_an_executor_fails_the_run():
@@ -68,18 +51,62 @@ def test_a_device_without_an_executor_fails_the_run():
         assert not result.success
 
 
-def test_a_step_whose_process_dies_fails_the_run_with_the_reason():
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (3, "its process ended with exit code 3"),
+        (0, "its process ended without a word of how the step went"),
+        (-9, "exit code 137, SIGKILL: killed by the system, most likely because the machine ran out of memory"),
+        (-11, "exit code 139, SIGSEGV: a native library crashed"),
+    ],
+)
+def test_a_step_whose_process_dies_fails_with_the_reason(monkeypatch, code, reason):
+    monkeypatch.setenv("EXIT_CODE", str(code))
     with executed("dies") as result:
         assert not result.success
-        (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-        assert "its process ended with code 3" in str(failure)
+        assert reason in failure_of(result)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["false"], "its process ended with exit code 1"),
+        (["true"], "its process ended without a word"),
+        (["sh", "-c", "kill -9 $$"], "exit code 137, SIGKILL"),
+        # As a shell reports how its child ended.
+        (["sh", "-c", "exit 137"], "exit code 137, SIGKILL"),
+    ],
+)
+def test_a_step_that_dies_before_it_starts_fails_with_the_reason(command, reason):
+    with executed("dies", {"gpu": {"local": {"command": command}}}) as result:
+        assert not result.success
+        assert reason in failure_of(result)
+
+
+def test_a_command_that_cannot_be_started_is_named():
+    with executed("dies", {"gpu": {"local": {"command": ["no-such-command"]}}}) as result:
+        assert not result.success
+        (failure,) = [event for event in result.all_events if event.is_failure]
+        error = failure.job_failure_data.error.to_string()
+        assert "gpu.local.command: no-such-command: cannot be started: No such file or directory" in error
+
+
+def test_a_killed_step_is_tried_again_where_its_policy_says_so(left):
+    with executed("dies_once") as result:
+        assert result.success
+        kinds = [event.event_type for event in result.all_events]
+        assert kinds.count(dg.DagsterEventType.STEP_UP_FOR_RETRY) == 1
+        (again,) = [event for event in result.all_events if event.is_step_up_for_retry]
+        assert "exit code 137, SIGKILL" in again.step_retry_data.error.to_string()
 
 
 def test_gpu_assets_share_one_pool_and_cpu_assets_have_none():
     graph = defs.resolve_asset_graph()
-    pools = {key.to_user_string(): graph.get(key).pools for key in graph.get_all_asset_keys()}
-    on_pool = {name for name, pools_of in pools.items() if pools_of == {"gpu"}}
-    assert on_pool == {"sft_adapter", "rlvr_adapter", "eval_report", "model_bundle"}
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    on_gpu = {node.key.to_user_string() for node in nodes if node.assets_def.op.tags.get(DEVICE_TAG) == "gpu"}
+    assert on_gpu >= {"sft_adapter", "rlvr_adapter", "eval_report", "model_bundle"}
+    assert {node.key.to_user_string() for node in nodes if node.pools == {GPU_POOL}} == on_gpu
+    assert {node.key.to_user_string() for node in nodes if not node.pools}.isdisjoint(on_gpu)
 
 
 def test_the_checkout_is_loadable_as_a_code_location():

@@ -12,11 +12,9 @@ import pytest
 from interrupts import heed_interrupts
 from processes import processes_with
 
-from distil_dagster.config.sections import Tuning
 from distil_dagster.errors import TrainingError
 from distil_dagster.orchestration.worker import run_worker
 from distil_dagster.training.job import SftJob
-from distil_dagster.training.rows import ChatRow, write_rows
 
 RUN = """
 import sys
@@ -37,26 +35,8 @@ dg.materialize([trained], partition_key="letters")
 
 
 @pytest.fixture
-def job(tmp_path, tiny_student) -> SftJob:
-    rows = [
-        ChatRow(
-            id=str(number),
-            prompt=({"role": "user", "content": f"letter {number}"},),
-            completion=({"role": "assistant", "content": "bills"},),
-        )
-        for number in range(8)
-    ]
-    write_rows(tmp_path / "train.jsonl", rows)
-    write_rows(tmp_path / "eval.jsonl", [])
-    return SftJob(
-        student=tiny_student,
-        tuning=Tuning(bf16=False, lora_r=4, per_device_train_batch_size=4, num_train_epochs=2),
-        seed=1,
-        train_rows=tmp_path / "train.jsonl",
-        eval_rows=tmp_path / "eval.jsonl",
-        output=tmp_path / "adapter",
-        checkpoints=tmp_path / "checkpoints",
-    )
+def job(training_job) -> SftJob:
+    return training_job
 
 
 def materialized(job: SftJob, folder: Path) -> dg.ExecuteInProcessResult:
@@ -101,7 +81,7 @@ def test_a_crash_shows_the_programs_last_lines(job, tmp_path, monkeypatch):
     (tmp_path / "torch" / "__init__.py").write_text("raise RuntimeError('no such driver')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     error = error_of(materialized(job, tmp_path / "work"))
-    assert "the training program ended with code 1:" in error
+    assert "the training program ended with exit code 1\n" in error
     assert "Could not import module" in error
 
 

@@ -1,0 +1,147 @@
+"""The asset of service: in_service, which student answers in production, and the way back."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from distil_dagster.assets import metadata as show
+from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.delivery import ModelBundle
+from distil_dagster.assets.phase import phase
+from distil_dagster.assets.training import answered
+from distil_dagster.evaluation.artefacts import EvalReport
+from distil_dagster.evaluation.building import score_student
+from distil_dagster.evaluation.in_service import (
+    Contest,
+    Decision,
+    InService,
+    ServedStudent,
+    ServiceEntry,
+    decide,
+    scores_in_report,
+)
+from distil_dagster.evaluation.metrics import BINARY_METRICS, metric_title
+from distil_dagster.evaluation.served_students import forget_old_students, keep_student, pointer_of, served_student
+from distil_dagster.export.bundle import MODEL, PROMPT, bundle_version
+from distil_dagster.job import Job
+from distil_dagster.llm.client import Client
+from distil_dagster.orchestration.resources import DistilConfig
+from distil_dagster.orchestration.storage import Store
+from distil_dagster.traces.identity import example_key
+from distil_dagster.traces.seeds import SeedData
+from distil_dagster.training.preparing import Opening, prepare_prediction
+
+GROUP = "delivery"
+
+
+@phase(GROUP, on="gpu", reading=("task",), kinds={"huggingface"}, buys_answers=True)
+def in_service(
+    context: dg.AssetExecutionContext,
+    distil: DistilConfig,
+    store: Store,
+    seed_data: SeedData,
+    eval_report: EvalReport,
+    model_bundle: ModelBundle,
+) -> dg.MaterializeResult[InService]:
+    """The student that answers in production: the new one, unless it does worse than the one before or the original."""
+    job = distil.job(context.partition_key)
+    pointer = pointer_of(store.artefacts, context.partition_key)
+    version = bundle_version(model_bundle.bundle)
+    if version == pointer.current:
+        note = f"{version} is in service already"
+        return dg.MaterializeResult(value=pointer, metadata={"note": note, **_shown(pointer)})
+    with store.client(job) as client:
+        contest = _contest(context, job, store, client, pointer, seed_data, eval_report)
+    decision = decide(contest, job.config.base.random_seed or 0)
+    entry = _entry(version, pointer, decision, contest.metric, context.run_id)
+    if entry.action == "promoted":
+        asked = [example_key(turn) for example in seed_data.train for turn in job.task.turns(example)]
+        served = ServedStudent(model_bundle.bundle, asked, eval_report.shipped)
+        keep_student(store.artefacts, context.partition_key, version, served)
+    pointer = pointer.after(entry)
+    forget_old_students(store.artefacts, context.partition_key, pointer)
+    context.log.info(f"{version} {entry.action}: {entry.reason}")
+    return dg.MaterializeResult(value=pointer, metadata={"note": entry.reason, **_shown(pointer)})
+
+
+@partitioned_check(asset=in_service)
+def newest_student_serves(in_service: InService) -> dg.AssetCheckResult:
+    """The student of the latest run went into service."""
+    latest = in_service.history[-1]
+    return dg.AssetCheckResult(
+        passed=latest.action != "refused",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=latest.reason,
+        metadata={"in_service": in_service.current or "none"},
+    )
+
+
+def _contest(
+    context: dg.AssetExecutionContext,
+    job: Job,
+    store: Store,
+    client: Client,
+    pointer: InService,
+    seeds: SeedData,
+    report: EvalReport,
+) -> Contest:
+    metric = report.primary_metric
+    new = scores_in_report(report.report, report.shipped, metric) or []
+    original = scores_in_report(report.report, "original", metric)
+    contest = Contest(metric_title(metric), metric in BINARY_METRICS, new, original=original)
+    if not pointer.current:
+        return contest
+    served = served_student(store.artefacts, context.partition_key, pointer.current)
+    work = store.artefacts.work_folder("in_service", context.partition_key)
+    rows = job.evaluation_rows(seeds.test)
+    prediction = prepare_prediction(job, rows, served.bundle / MODEL, None, work, opening=_opening(served.bundle))
+    scored = score_student(job, "sft", answered(context, prediction), seeds, client)
+    asked = set(served.asked)
+    known = {at for at, row in enumerate(rows) if example_key(row) in asked}
+    return Contest(contest.metric, contest.binary, new, scored.scores(metric), original).without(known)
+
+
+def _opening(bundle: Path) -> Opening:
+    prompt = json.loads((bundle / PROMPT).read_text(encoding="utf-8"))
+    return Opening(prompt["system_prompt"], tuple(prompt["shots"]), tuple(prompt["tools"]))
+
+
+def _entry(version: str, pointer: InService, decision: Decision, metric: str, run: str) -> ServiceEntry:
+    withdrawn = pointer.was_withdrawn(version)
+    return ServiceEntry(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=version,
+        action="promoted" if decision.promoted and not withdrawn else "refused",
+        reason="it was rolled back from; only a rollback puts it into service again" if withdrawn else decision.reason,
+        metric=metric,
+        score=decision.score,
+        before=decision.before,
+        original=decision.original,
+        rows=decision.rows,
+        run=run,
+    )
+
+
+def _shown(pointer: InService) -> show.Metadata:
+    latest = pointer.history[-1]
+    return {
+        "in_service": pointer.current or "none",
+        "latest_decision": latest.action,
+        "history": show.table([_row(entry) for entry in reversed(pointer.history)], limit=20),
+        **({} if latest.score is None else {"score": round(latest.score, 4)}),
+    }
+
+
+def _row(entry: ServiceEntry) -> dict[str, object]:
+    return {
+        "when": entry.at,
+        "version": entry.version,
+        "": entry.action,
+        "score": entry.score,
+        "before": entry.before,
+        "original": entry.original,
+        "rows": entry.rows or None,
+        "why": entry.reason,
+    }

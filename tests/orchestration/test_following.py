@@ -1,0 +1,100 @@
+"""The sensor that follows the folder of configurations."""
+
+import dagster as dg
+import pytest
+import yaml
+from projects import opened_project
+
+from distil_dagster.definitions import defs
+from distil_dagster.errors import DistilError
+from distil_dagster.orchestration.following import configurations
+from distil_dagster.orchestration.inputs import INPUTS, observed_version
+from distil_dagster.orchestration.partitions import configs
+
+
+@pytest.fixture
+def project(tmp_path, case, small_config):
+    with opened_project(tmp_path, case, small_config) as project:
+        yield project
+
+
+@pytest.fixture
+def instance():
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def look(instance):
+    """One look of the sensor, its events stored as Dagster's daemon stores them."""
+
+    def look() -> dg.SensorResult:
+        result = configurations(dg.build_sensor_context(instance=instance, definitions=defs))
+        for event in result.asset_events:
+            instance.report_runless_asset_event(event)
+        return result
+
+    return look
+
+
+def partitions(instance) -> list[str]:
+    return sorted(instance.get_dynamic_partitions(configs.name))
+
+
+def test_a_file_that_is_added_becomes_a_partition(project, instance, look, small_config):
+    look()
+    assert partitions(instance) == ["letters"]
+    (project.root / "configs" / "parcels.yaml").write_text(yaml.safe_dump(small_config))
+    look()
+    assert partitions(instance) == ["letters", "parcels"]
+
+
+def test_the_inputs_of_a_new_configuration_are_observed_once(project, instance, look):
+    assert {event.asset_key.path[1] for event in look().asset_events} == set(INPUTS)
+    assert look().asset_events == []
+
+
+def test_only_the_input_that_changed_is_observed_again(project, instance, look):
+    look()
+    before = observed_version(instance, "letters", "tuning")
+    project.set("tuning", "lora_r", 4)
+    (event,) = look().asset_events
+    assert event.asset_key == dg.AssetKey(["inputs", "tuning"])
+    assert observed_version(instance, "letters", "tuning") != before
+
+
+def test_a_file_that_is_removed_keeps_its_partition_and_its_history(project, instance, look):
+    look()
+    instance.report_runless_asset_event(dg.AssetMaterialization("seed_data", partition="letters"))
+    (project.root / "configs" / "letters.yaml").unlink()
+    look()
+    assert partitions(instance) == ["letters"]
+    assert instance.get_materialized_partitions(dg.AssetKey("seed_data")) == {"letters"}
+
+
+def test_two_files_of_one_stem_are_an_error_that_names_both_once_the_others_are_taken(
+    project, instance, look, small_config
+):
+    (project.root / "configs" / "letters.json").write_text("{}")
+    (project.root / "configs" / "parcels.yaml").write_text(yaml.safe_dump(small_config))
+    look()
+    assert partitions(instance) == ["parcels"]
+    with pytest.raises(DistilError, match=r"letters\.json and .*letters\.yaml would both be the partition letters"):
+        look()
+
+
+def test_a_configuration_with_mistakes_is_a_partition_and_nothing_of_it_is_observed(project, instance, look):
+    project.set("tuning", "lora_r", "many")
+    assert look().asset_events == []
+    assert partitions(instance) == ["letters"]
+
+
+def test_nothing_is_observed_of_a_configuration_while_a_run_of_it_goes_on(project, instance, look):
+    look()
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("distil"), tags={"dagster/partition": "letters"}, status=dg.DagsterRunStatus.STARTED
+    )
+    project.set("tuning", "lora_r", 4)
+    assert look().asset_events == []
+    instance.report_run_canceled(run)
+    assert len(look().asset_events) == 1
