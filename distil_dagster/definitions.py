@@ -4,7 +4,7 @@ import dagster as dg
 
 from distil_dagster.assets import data, delivery, drift, evaluation, service, traces, training
 from distil_dagster.orchestration import following, inputs, new_traces
-from distil_dagster.orchestration.executors import device_executor
+from distil_dagster.orchestration.executors import default_executor
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.resources import CONFIG_KEY, RETUNE_TAG, DistilConfig
 from distil_dagster.orchestration.storage import STORE_KEY, ArtefactIOManager, Store, default_root
@@ -67,5 +67,5 @@ defs = dg.Definitions(
         STORE_KEY: store,
         "io_manager": ArtefactIOManager(store=store),
     },
-    executor=device_executor,
+    executor=default_executor(),
 )

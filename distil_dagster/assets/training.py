@@ -1,9 +1,11 @@
 """Assets of training: sft_adapter and rlvr_adapter; both run on the GPU where there is one."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 
@@ -27,6 +29,7 @@ from distil_dagster.training.curve import FILE_NAME as CURVE_FILE
 from distil_dagster.training.curve import CurvePoint
 from distil_dagster.training.grpo import GrpoSummary
 from distil_dagster.training.job import GrpoJob, PredictJob, SftJob
+from distil_dagster.training.launch import processes_for
 from distil_dagster.training.preparing import (
     held_out_examples,
     is_trained,
@@ -41,6 +44,7 @@ from distil_dagster.training.sft import AUDIT_FILE, SUMMARY_FILE
 from distil_dagster.training.weights import student_weights
 
 GROUP = "training"
+Training = TypeVar("Training", SftJob, GrpoJob)
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ def sft_adapter(
     shots = student_shots(job, seed_data.train)
     examples, kept_for_rlvr = _split(job, seed_data, synthetic_dataset, shots)
     work = store.artefacts.work_folder("sft_adapter", context.partition_key)
-    training = prepare_sft(job, examples, weights, work, shots)
-    curve = _train(context, store, training)
+    training = _train(context, store, lambda: prepare_sft(job, examples, weights, work, shots))
+    curve = read_rows(training.output / CURVE_FILE, CurvePoint)
     return dg.MaterializeResult(
         value=Adapter(
             training.output,
@@ -142,10 +146,9 @@ def rlvr_adapter(
         )
     held_out = held_out_examples(job, tuned_on)
     work = store.artefacts.work_folder("rlvr_adapter", context.partition_key)
-    training = prepare_rlvr(
-        job, examples, held_out, model_and_adapter(job, sft_adapter), store.artefacts.root, work, shots
-    )
-    curve = _train(context, store, training)
+    before, journal = model_and_adapter(job, sft_adapter), store.journal_folder
+    training = _train(context, store, lambda: prepare_rlvr(job, examples, held_out, before, journal, work, shots))
+    curve = read_rows(training.output / CURVE_FILE, CurvePoint)
     summary = GrpoSummary.model_validate_json((training.output / SUMMARY_FILE).read_text(encoding="utf-8"))
     choice = choose(summary.before, summary.after, metric_title(job.task.primary_metric))
     context.log.info(f"{choice.ships} is delivered: {choice.reason}")
@@ -197,18 +200,21 @@ def _name_of_split(job: Job, examples: Sequence[Example]) -> str:
     return content_id([example.id for example in examples], tuning.train_eval_split, base.random_seed)
 
 
-def _train(context: dg.AssetExecutionContext, store: Store, training: SftJob | GrpoJob) -> list[CurvePoint]:
+def _train(context: dg.AssetExecutionContext, store: Store, prepare: Callable[[], Training]) -> Training:
     """Train, or go on from where an interrupted training of the same left off, on this machine or on another."""
-    folder = training.output.parent
-    asset = context.asset_key.to_user_string()
-    with mirrored_folder(store.artefacts, asset, context.partition_key, folder.name, is_complete):
+    training = prepare()
+    asset, name = context.asset_key.to_user_string(), training.output.parent.name
+    is_whole = partial(is_complete, of_processes=processes_for(training))
+    with mirrored_folder(store.artefacts, asset, context.partition_key, name, is_whole) as folder:
+        # Once more: a seed that was drawn, not set, may have come from the machine that began.
+        training = prepare()
         if is_trained(training):
             context.log.info("The same rows, settings and weights were trained before: that result is taken")
         else:
             run_worker(context, training, folder)
             # They are for a run that is interrupted, and larger than the adapter.
             shutil.rmtree(training.checkpoints, ignore_errors=True)
-    return read_rows(training.output / CURVE_FILE, CurvePoint)
+    return training
 
 
 def predict(

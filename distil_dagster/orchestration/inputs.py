@@ -63,7 +63,7 @@ def input_versions(job: Job, data_files: Mapping[str, FileState]) -> dict[Input,
     student = job.config.base.student_model_name
     beside: Mapping[Part, object] = {
         "task": job.description.model_dump(mode="json"),
-        "student": job.students.get(student),
+        "student": job.config.data.students.get(student),
         # Of the teacher, the traces depend on no more than whether it sees the images in them.
         "trace_processing": teachers()[job.config.base.teacher_model_name].vision,
     }

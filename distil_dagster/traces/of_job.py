@@ -11,7 +11,7 @@ def traces_of(job: Job) -> Traces:
     """The lines of the job's trace file, each in one part or set aside; none, with the reason, where it has no file."""
     path, test = job.folder.traces, job.folder.test()
     if path is None:
-        return empty_traces(f"{job.folder.path} has no traces.jsonl: the folder's own train and test files are used")
+        return empty_traces("the job's folder has no traces.jsonl: its own train and test files are used")
     return ingest_traces(
         path,
         job.task,

@@ -62,9 +62,10 @@ def last_complete_checkpoint(checkpoints: Path) -> Path | None:
     return max(complete, key=step_of, default=None)
 
 
-def is_complete(checkpoint: Path) -> bool:
+def is_complete(checkpoint: Path, of_processes: int | None = None) -> bool:
     """Whether a training can go on from a checkpoint: every file is there and none is cut short."""
-    names = ["rng_state.pth"] if processes() == 1 else [f"rng_state_{rank}.pth" for rank in range(processes())]
+    count = of_processes or processes()
+    names = ["rng_state.pth"] if count == 1 else [f"rng_state_{rank}.pth" for rank in range(count)]
     # Torch's files are zip archives; their table of contents stands at the end.
     archives = [checkpoint / name for name in ("optimizer.pt", "scheduler.pt", *names)]
     try:

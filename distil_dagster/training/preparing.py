@@ -22,6 +22,7 @@ from distil_dagster.tasks.shots import draw_shots, student_turns
 from distil_dagster.training.job import GrpoJob, PredictJob, SftJob
 from distil_dagster.training.rows import ChatRow, RewardRow, write_rows
 from distil_dagster.training.sft import SUMMARY_FILE
+from distil_dagster.training.weight_files import ADAPTER_SETTINGS
 from distil_dagster.training.weights import Weights
 
 _BYTES_A_TOKEN = 2
@@ -248,9 +249,11 @@ def _seed_of(folder: Path, seed: int | None) -> int:
 def _identity(folder: Path) -> list[tuple[str, int, str]]:
     """What tells one version of a folder of weights from another, on any machine: its files, by size and last bytes.
 
-    Weights of one shape have files of one size, and the last tensor of each differs as soon as they were trained.
+    Weights of one shape have files of one size, and the last tensor of each differs as soon as they were trained. An
+    adapter's settings hold a path of the machine that trained it; what they say else stands in those of the training.
     """
-    return sorted((path.name, path.stat().st_size, _end(path)) for path in folder.iterdir() if path.is_file())
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != ADAPTER_SETTINGS]
+    return sorted((path.name, path.stat().st_size, _end(path)) for path in files)
 
 
 def _end(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from distil_dagster.errors import TrainingError
 
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-ADAPTER, _ADAPTER_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+ADAPTER, ADAPTER_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _LENGTH_BYTES = 8
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -36,7 +36,7 @@ def check_adapter(folder: Path) -> None:
     Raises:
         TrainingError: as `check_model`.
     """
-    _read_json(folder / _ADAPTER_SETTINGS)
+    _read_json(folder / ADAPTER_SETTINGS)
     check_safetensors(folder / ADAPTER)
 
 

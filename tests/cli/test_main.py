@@ -154,7 +154,7 @@ def test_a_run_with_typed_settings_shows_what_it_does(run_cli):
     [
         ("traces", {"traces"}),
         ("traces, seed_data", {"traces", "seed_data"}),
-        ("sft_adapter+", {"sft_adapter", "rlvr_adapter", "eval_report", "model_bundle", "leaderboard"}),
+        ("sft_adapter+", {"sft_adapter", "rlvr_adapter", "eval_report", "model_bundle", "in_service", "leaderboard"}),
         ("+relabelled_traces", {"traces", "filtered_traces", "relabelled_traces"}),
     ],
 )

@@ -201,9 +201,7 @@ def instance(values: dict[str, Any]) -> dict[str, Any]:
             "class": "S3ComputeLogManager",
             "config": compute_logs(values),
         },
-        "run_monitoring": {
-            _snake(key): value for key, value in at(values, "dagsterDaemon.runMonitoring").items()
-        },
+        "run_monitoring": {_snake(key): value for key, value in at(values, "dagsterDaemon.runMonitoring").items()},
         "python_logs": {_snake(key): value for key, value in values["pythonLogs"].items()},
         "retention": {key: {"purge_after_days": value["purgeAfterDays"]} for key, value in retention.items()},
         "telemetry": values["telemetry"],
