@@ -155,8 +155,8 @@ def why_it_ended(code: int, lines: Sequence[str], job: Job) -> str:
             return "\n".join([line.removeprefix(ERROR_MARK), *more])
     if signal_of(code) is signal.SIGKILL or any(_KILLED_TEXT in line for line in lines):
         return (
-            f"the training program was killed ({shown_code(-signal.SIGKILL)}), most likely because the machine ran "
-            f"{memory_advice(job)}{what_is_kept(job)}"
+            "the training program was killed, most likely because the machine ran "
+            f"{memory_advice(job)}{what_is_kept(job)} ({shown_code(-signal.SIGKILL)})"
         )
     return f"the training program ended with {ending(code)}\n" + "\n".join(lines[-_TAIL:])
 

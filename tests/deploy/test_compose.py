@@ -28,12 +28,12 @@ def test_the_file_is_one_of_the_compose_specification():
 def test_the_parser_would_refuse_a_mistake(key, value):
     document = compose_file(FILLED)
     document["services"]["code"][key] = value
-    with pytest.raises(ValueError, match="services.code"):
+    with pytest.raises(ValueError, match=r"services\.code"):
         accepted(document)
 
 
 def test_without_a_password_nothing_starts():
-    with pytest.raises(KeyError, match="set it in .env"):
+    with pytest.raises(KeyError, match=r"set it in \.env"):
         compose_file({})
 
 

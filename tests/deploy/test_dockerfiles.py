@@ -58,7 +58,7 @@ def test_what_is_not_named_stays_out_and_so_do_secrets(dockerfile):
     ignored = dockerfile.with_name(f"{dockerfile.name}.dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in ignored if line and not line.startswith("#")]
     assert rules[0] == "*"
-    assert "**/.env" in rules[rules.index("!deploy") :]
+    assert {"**/.env", "**/secrets.env"} <= set(rules[rules.index("!deploy") :])
 
 
 @each_dockerfile
@@ -81,7 +81,7 @@ def test_packages_have_the_versions_of_the_constraints(dockerfile):
 def test_it_runs_as_nobody_in_particular_and_says_how_it_is(dockerfile):
     found = instructions(dockerfile)
     after_last_from = found[max(at for at, (name, _) in enumerate(found) if name == "FROM") :]
-    named = {name: rest for name, rest in after_last_from}
+    named = dict(after_last_from)
     assert named["USER"] == "10001:10001"
     assert "grpc-health-check" in named["HEALTHCHECK"]
     assert named["CMD"] == '["distil-code-server"]'

@@ -15,9 +15,9 @@ from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.utils import pg_url_from_config
-from deploy import helm_chart
 from deploy.deployment import DEPLOY, read_environment, read_yaml
 
+from deploy import helm_chart
 from distil_dagster.orchestration.executor_config import cluster_schema, read_settings
 
 HELM = DEPLOY / "helm"

@@ -102,7 +102,7 @@ def test_a_killed_step_is_tried_again_where_its_policy_says_so(left):
 
 def test_gpu_assets_share_one_pool_and_cpu_assets_have_none():
     graph = defs.resolve_asset_graph()
-    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    nodes = [node for key in graph.get_all_asset_keys() if (node := graph.get(key)).is_executable]
     on_gpu = {node.key.to_user_string() for node in nodes if node.assets_def.op.tags.get(DEVICE_TAG) == "gpu"}
     assert on_gpu >= {"sft_adapter", "rlvr_adapter", "eval_report", "model_bundle"}
     assert {node.key.to_user_string() for node in nodes if node.pools == {GPU_POOL}} == on_gpu

@@ -1,12 +1,14 @@
 """Settings of the executor for all runs, from the file that DISTIL_EXECUTOR names."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._config import process_config
 
 from distil_dagster.errors import ConfigError
@@ -156,3 +158,14 @@ def test_local_steps_import_no_library_of_a_cluster(written):
     code = f"import sys; {load}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert not {"kubernetes", "dagster_k8s", "dagster_aws", "boto3"} & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_the_settings_that_the_documentation_shows_are_valid(written, number):
+    pytest.importorskip("dagster_k8s")
+    page = Path(__file__).parents[2] / "docs" / "executors.md"
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    shown = yaml.safe_load(blocks[number])
+    settings = shown["execution"]["config"] if "execution" in shown else shown
+    assert read_settings(written(yaml.safe_dump(settings))) == settings

@@ -19,7 +19,6 @@ from orchestration.device_runs import (
 )
 from processes import processes_with
 
-from distil_dagster.training.endings import ending
 from distil_dagster.training.job import SftJob
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="the processes of this machine cannot be listed")
@@ -129,8 +128,8 @@ def test_a_training_that_the_system_kills_says_so_and_goes_on_when_it_is_tried_a
     with executed("training", on_gpu(), instance, tags=LETTERS) as result:
         assert not result.success
         failure = failure_of(result)
-        assert "the training program was killed (exit code 137, SIGKILL), most likely because" in failure
-        assert "ran out of memory: halve tuning.per_device_train_batch_size (now 4)" in failure
+        assert "the training program was killed, most likely because the machine ran out of memory: halve" in failure
+        assert "is kept (exit code 137, SIGKILL)" in failure
         assert free_places(instance) == 1
         options = dg.ReexecutionOptions.from_failure(result.run_id, instance)
     with executed("training", on_gpu(), instance, reexecution_options=options, tags=LETTERS) as result:
@@ -146,10 +145,3 @@ def kill_training(job: SftJob, folder: Path) -> None:
     wait_until(lambda: checkpoints(job))
     (worker,) = processes_with(folder / "work" / "job.json")
     os.kill(worker, signal.SIGKILL)
-
-
-def test_endings_are_told_by_code_and_signal():
-    assert ending(1) == "exit code 1"
-    assert ending(137) == ending(-9)
-    assert ending(-15) == "exit code 143, SIGTERM: it was asked to end"
-    assert ending(255) == "exit code 255"

@@ -103,7 +103,6 @@ def test_processes_that_start_together_share_a_journal(place, open_at, tmp_path)
     assert open_at(place).spend() == 120.0
 
 
-@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_can_be_stored_lone_surrogates_and_nul_too(journal, entry, text):
