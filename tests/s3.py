@@ -21,7 +21,7 @@ BUCKET = "letters-bucket"
 _SERVE = """
 import sys, threading
 from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server = ThreadedMotoServer(ip_address=sys.argv[1], port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
 # It ends with the process that started it.
@@ -79,14 +79,14 @@ class Client:
 
 
 @contextmanager
-def bucket_served() -> Iterator[Bucket]:
-    """A new bucket; for the time of the block, AWS's variables lead every client of this process to it."""
-    command = [sys.executable, "-c", _SERVE]
+def bucket_served(address: str = "127.0.0.1") -> Iterator[Bucket]:
+    """A new bucket on a server at this address; in the block, AWS's variables lead this process's clients to it."""
+    command = [sys.executable, "-c", _SERVE, address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
             port = int(server.stdout.readline())
             environment = {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+                "AWS_ENDPOINT_URL": f"http://{address}:{port}",
                 "AWS_ACCESS_KEY_ID": "testing",
                 "AWS_SECRET_ACCESS_KEY": "testing",
                 "AWS_REGION": "us-east-1",

@@ -12,6 +12,8 @@ import yaml
 from distil_dagster.cli.main import _parser
 from distil_dagster.config.catalogue import RoutesByName
 from distil_dagster.config.loading import load_config
+from distil_dagster.config.parts import part_of
+from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.data.normalise import UnreadableReason
 from distil_dagster.synthesis.rows import RowReason
 from distil_dagster.tasks.base import RejectReason, UnusableReason
@@ -30,6 +32,9 @@ CHAPTERS = {
     "tool-calling.md",
     "pipeline.md",
     "operations.md",
+    "drift.md",
+    "storage.md",
+    "executors.md",
     "deployment.md",
     "serving.md",
     "benchmarks.md",
@@ -71,8 +76,9 @@ def make_configuration():
     return module
 
 
-def test_every_chapter_is_there():
-    assert {page.name for page in DOCS.glob("*.md")} >= CHAPTERS
+def test_every_chapter_is_there_and_the_readme_leads_to_it():
+    assert {page.name for page in DOCS.glob("*.md")} == CHAPTERS
+    assert {f"docs/{name}" for name in CHAPTERS} <= set(_LINK.findall(text_of(ROOT / "README.md")))
 
 
 def test_the_tables_of_settings_are_those_of_the_code():
@@ -141,13 +147,24 @@ def test_the_run_config_shown_is_accepted_by_dagster():
     job = defs.resolve_job_def("distil")
     shown = [
         content
-        for page in ("getting-started.md", "deployment.md")
+        for page in ("getting-started.md", "deployment.md", "executors.md")
         for body in blocks(DOCS / page, "yaml")
         if (content := yaml.safe_load(body)).keys() & {"resources", "execution"}
     ]
-    assert len(shown) == 2
+    assert len(shown) == 3
     for run_config in shown:
         dg.validate_run_config(job, run_config)
+
+
+def test_the_files_of_the_executor_that_are_shown_are_valid(tmp_path):
+    from distil_dagster.orchestration.executor_config import read_settings
+
+    shown = [body for body in blocks(DOCS / "executors.md", "yaml") if "gpu" in yaml.safe_load(body)]
+    assert len(shown) == 3
+    path = tmp_path / "executor.yaml"
+    for body in shown:
+        path.write_text(body, encoding="utf-8")
+        assert read_settings(path) == yaml.safe_load(body)
 
 
 def test_selections_reach_as_far_as_is_said():
@@ -161,11 +178,14 @@ def test_selections_reach_as_far_as_is_said():
         assert f"`{text}`" in text_of(DOCS / "getting-started.md")
         return {key.to_user_string() for key in dg.AssetSelection.from_string(text).resolve(graph)}
 
-    everything = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    everything = {key.to_user_string() for key in graph.materializable_asset_keys}
     before = {"traces", "filtered_traces", "relabelled_traces", "seed_data"}
+    training = {"sft_adapter", "rlvr_adapter"}
+    assert selected("traces") == selected("key:traces") == {"traces"}
     assert selected("+key:seed_data") == before
-    assert selected("key:seed_data+") == everything - before | {"seed_data"}
-    assert selected("group:traces") == before - {"seed_data"}
+    assert selected("key:seed_data+") == everything - before - {"trace_drift"} | {"seed_data"}
+    assert selected("key:sft_adapter+") == training | {"eval_report", "leaderboard", "model_bundle", "in_service"}
+    assert selected("group:training") == training
 
 
 def test_every_option_of_the_simulator_is_explained():
@@ -190,14 +210,73 @@ def test_every_asset_and_every_check_has_its_place_in_the_pipeline():
 
     graph = defs.resolve_asset_graph()
     text = text_of(DOCS / "pipeline.md")
-    assert not [key for key in graph.get_all_asset_keys() if f"## `{key.to_user_string()}`" not in text]
+    assert not [key for key in graph.materializable_asset_keys if f"## `{key.to_user_string()}`" not in text]
     assert not [key.name for key in graph.asset_check_keys if f"`{key.name}`" not in text]
+
+
+def table_rows(text: str, first_cell: str) -> list[list[str]]:
+    """The rows of tables whose first cell begins so, each as its cells."""
+    rows = [line.strip("|").split("|") for line in text.split("\n") if line.startswith(f"| {first_cell}")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_every_input_stands_with_the_assets_that_it_makes_stale():
+    from distil_dagster.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    stale = {
+        f"`{key.to_user_string()}`": {child.to_user_string() for child in graph.get(key).child_keys}
+        for key in graph.external_asset_keys
+    }
+    rows = table_rows(text_of(DOCS / "pipeline.md"), "`inputs/")
+    assert {name: set(re.findall(r"`(\w+)`", assets)) for name, _, assets in rows} == stale
+
+
+def test_every_setting_stands_with_the_input_that_it_belongs_to():
+    said = {}
+    for name, made_of, _ in table_rows(text_of(DOCS / "pipeline.md"), "`inputs/"):
+        part = name.strip("`").partition("/")[2]
+        said |= dict.fromkeys(re.findall(r"`(\w+\.\w+)`", made_of), part)
+        said |= dict.fromkeys(re.findall(r"section `(\w+)`", made_of), part)
+    sections = [name for name in PipelineConfig.model_fields if name != "data"]
+    settings = [(name, key) for name in sections for key in PipelineConfig.model_fields[name].annotation.model_fields]
+    unsaid = [
+        f"{section}.{key}"
+        for section, key in settings
+        if part_of(section, key) != said.get(f"{section}.{key}", said.get(section))
+    ]
+    assert not unsaid
+
+
+def test_every_job_and_all_that_starts_runs_by_itself_is_explained_and_how_it_is_at_first():
+    from distil_dagster.definitions import defs
+
+    pipeline, operations = text_of(DOCS / "pipeline.md"), text_of(DOCS / "operations.md")
+    assert not [job.name for job in defs.jobs if not table_rows(pipeline, f"`{job.name}`")]
+    for automation in [*defs.sensors, *defs.schedules]:
+        (row,) = table_rows(operations, f"`{automation.name}`")
+        assert row[1].strip("*") == ("on" if automation.default_status.value == "RUNNING" else "off")
+
+
+def test_every_environment_variable_is_explained():
+    page = text_of(DOCS / "configuration.md")
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "distil_dagster").rglob("*.py")]
+    # What the package says to programs that it starts itself is nobody's to set.
+    ours = {"DISTIL_SIMULATED_KEY", "DISTIL_WORKER_TIED"}
+    found = {name for text in texts for name in re.findall(r'"(DISTIL_[A-Z]+(?:_[A-Z]+)*)"', text)} - ours
+    assert found == {row[0].strip("`") for row in table_rows(page, "`DISTIL_")}
+
+
+def test_every_benchmark_is_listed():
+    scripts = [path.name for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text("utf-8")]
+    assert not [name for name in scripts if f"| `{name}` |" not in text_of(DOCS / "benchmarks.md")]
 
 
 def test_every_column_of_every_table_is_named():
     from distil_dagster.data.examples import Example
     from distil_dagster.data.folder import UnstructuredRow
     from distil_dagster.evaluation.artefacts import ModelSummary
+    from distil_dagster.evaluation.in_service import ServiceEntry
     from distil_dagster.evaluation.predictions import Prediction
     from distil_dagster.synthesis.rows import RejectedRow, SyntheticRow
     from distil_dagster.traces.ingest import SplitTrace
@@ -206,7 +285,7 @@ def test_every_column_of_every_table_is_named():
     from distil_dagster.training.curve import CurvePoint
 
     rows = [Example, UnstructuredRow, ModelSummary, Prediction, RejectedRow, SyntheticRow, SplitTrace]
-    rows += [RelabelledExample, ScoredTrace, CurvePoint]
+    rows += [RelabelledExample, ScoredTrace, CurvePoint, ServiceEntry]
     text = text_of(DOCS / "pipeline.md")
     for row in rows:
         assert ", ".join(f"`{name}`" for name in row.model_fields) in text.replace(

@@ -100,9 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(report)
     report.set_defaults(command=_report)
 
-    service = commands.add_parser(
-        "service", help="show which student is in service, and how it came to be"
-    )
+    service = commands.add_parser("service", help="show which student is in service, and how it came to be")
     _add_config(service)
     service.set_defaults(command=_service)
 

@@ -18,6 +18,8 @@ from distil_dagster.training.endings import ending, signal_of
 
 # Below the 30 seconds that Kubernetes, and the 30 that ECS, give a run worker to end.
 _SECONDS_TO_END = 10.0
+# Dead ones count as long as nobody has asked for them, and in a container that may be never.
+_SECONDS_TO_VANISH = 2.0
 _LOOK_EVERY = 0.05
 _KEPT = "what it had paid for and its last checkpoint are kept, and a retry goes on from there"
 
@@ -91,7 +93,7 @@ class StepProcess:
         self._signal(signal.SIGTERM)
         if not _came_true(self._is_gone, _SECONDS_TO_END):
             self._signal(signal.SIGKILL)
-            _came_true(self._is_gone, _SECONDS_TO_END)
+            _came_true(self._is_gone, _SECONDS_TO_VANISH)
         os.close(self.tie)
 
     def _is_gone(self) -> bool:

@@ -1,12 +1,13 @@
 """When new traces come: the check whether they are worth a new student, and the distillation that follows.
 
-A sensor looks at the jobs' data files every half minute, a schedule once a night; both request the job `check_traces`
-for each configuration whose files are others than those that were last distilled or checked. What that check finds
-worth its price, the sensor `redistillation` distils.
+A sensor looks at the jobs' data files every half minute, or as often as DISTIL_LOOK_EVERY says, and a schedule once a
+night. Both request the job `check_traces` for each configuration whose files are others than those that were last
+distilled or checked. What that check finds worth its price, the sensor `redistillation` distils.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from logging import Logger
 
@@ -26,7 +27,9 @@ DRIFT_ASSET = "trace_drift"
 CAUSE_TAG = "distil/cause"
 NEW_TRACES = "new_traces"
 WORTH_KEY = "worth_a_distillation"
-_LOOK_EVERY = 30
+INTERVAL_VARIABLE = "DISTIL_LOOK_EVERY"
+_LOOK_EVERY = int(os.environ.get(INTERVAL_VARIABLE, "30"))
+"""Seconds between two looks; each costs a listing of every bucket's prefix."""
 _NIGHTLY = "0 3 * * *"
 
 

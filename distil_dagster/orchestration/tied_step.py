@@ -37,9 +37,10 @@ def _end_with_run_worker() -> None:
         pass
     time.sleep(_SECONDS_TO_LEAVE)
     print("the run worker is gone: this step ends", file=sys.stderr, flush=True)
-    os.kill(os.getpid(), signal.SIGTERM)
+    # The whole group, which the run worker made for this step alone, or the command that stands before it.
+    os.killpg(os.getpgrp(), signal.SIGTERM)
     time.sleep(_SECONDS_TO_END)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def serve(folder: Path, host: str, port: int, options: Options) -> None:
 
 
 class SimulatedTeacher:
-    """The simulated provider in a thread of this process, on a free port of the loopback interface.
+    """The simulated provider in a thread of this process, on a free port of `host`, the loopback interface.
 
     Used as a context manager:
 
@@ -184,7 +184,8 @@ class SimulatedTeacher:
             ask(teacher.base_url)
     """
 
-    def __init__(self, folder: Path, options: Options | None = None) -> None:
+    def __init__(self, folder: Path, options: Options | None = None, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._provider = Provider(knowledge_of(folder), options or Options())
         self._ready = Event()
         self._port = 0
@@ -196,7 +197,7 @@ class SimulatedTeacher:
     @property
     def base_url(self) -> str:
         """What an OpenAI client calls its base URL."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"http://{self._host}:{self._port}/v1"
 
     def stats(self) -> dict[str, Any]:
         """What was asked and answered so far."""
@@ -226,7 +227,7 @@ class SimulatedTeacher:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await _run(self._provider, "127.0.0.1", 0, self._started, self._stop)
+        await _run(self._provider, self._host, 0, self._started, self._stop)
 
     def _started(self, port: int) -> None:
         self._port = port

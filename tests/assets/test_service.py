@@ -62,7 +62,7 @@ def test_the_bundle_in_service_is_the_one_that_was_promoted(in_turn):
 
 
 def test_a_refused_student_fails_the_check_with_the_reason(in_turn):
-    project, instance, _ = in_turn
+    _, instance, _ = in_turn
     key = dg.AssetCheckKey(dg.AssetKey("in_service"), "newest_student_serves")
     (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     evaluation = record.event.dagster_event.asset_check_evaluation_data

@@ -1,19 +1,35 @@
+import json
+
 import pytest
 
+from distil_dagster.config.loading import load_config
+from distil_dagster.config.pipeline import effective
 from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relevance import FilteredTraces
 
 pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Page, expect
+from browser.dagster_pages import launch_for, shown_metadata, type_config
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
 GROUPS = {
-    "traces": ["traces", "filtered_traces", "relabelled_traces"],
+    "inputs": [
+        "task",
+        "teacher",
+        "student",
+        "judge",
+        "trace_processing",
+        "synthgen",
+        "tuning",
+        "evaluation",
+        "data_files",
+    ],
+    "traces": ["traces", "trace_drift", "filtered_traces", "relabelled_traces"],
     "data": ["seed_data", "synthetic_dataset"],
     "training": ["sft_adapter", "rlvr_adapter"],
     "evaluation": ["teacher_evaluation", "eval_report", "leaderboard"],
-    "delivery": ["model_bundle"],
+    "delivery": ["model_bundle", "in_service"],
 }
 SECTIONS = {
     "base": "Which task, which models, and general parameters.",
@@ -22,27 +38,6 @@ SECTIONS = {
     "synthgen": "How synthetic examples are generated and checked.",
     "trace_processing": "How traces become labelled examples.",
 }
-LAUNCHPAD = "/locations/distil_dagster/jobs/distil/playground"
-SET_EDITOR = """text => {
-    const editor = document.querySelector('.CodeMirror').CodeMirror;
-    editor.setValue(text);
-    editor.focus();
-    editor.setCursor(editor.lineCount(), 0);
-}"""
-
-
-def type_config(page: Page, text: str) -> None:
-    page.goto(LAUNCHPAD)
-    page.locator(".CodeMirror").wait_for()
-    # The editor fills itself with defaults once the job's schema is there.
-    expect(page.locator(".CodeMirror-code")).to_contain_text("store")
-    page.evaluate(SET_EDITOR, text)
-
-
-def shown_metadata(page: Page, asset: str, key: str) -> str:
-    page.goto(f"/assets/{asset}")
-    row = page.get_by_role("row").filter(has=page.get_by_text(key, exact=True))
-    return row.first.get_by_role("cell").last.inner_text()
 
 
 def test_the_lineage_shows_every_group_with_its_assets(page):
@@ -80,23 +75,35 @@ def test_the_launchpad_refuses_a_key_that_no_section_has(page):
 
 def test_assets_are_materialized_by_clicking_and_show_what_was_done(page, deployment):
     page.goto("/locations/distil_dagster/asset-groups/traces/lineage")
-    page.get_by_text("filtered_traces", exact=True).first.wait_for()
+    page.get_by_text("filtered_traces", exact=True).first.click()
     # The first is the page's title, the last the asset in the graph.
-    page.get_by_text("traces", exact=True).last.click()
-    page.get_by_text("filtered_traces", exact=True).first.click(modifiers=["Shift"])
+    page.get_by_text("traces", exact=True).last.click(modifiers=["Shift"])
     page.get_by_role("button", name="Materialize selected (2)").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="All", exact=True).click()
     dialog.get_by_role("button", name="Launch 1 run").click()
     page.get_by_text("Launched run").wait_for()
-    page.goto("/runs")
+    page.get_by_role("button", name="View").click()
     expect(page.get_by_text("Success", exact=True).first).to_be_visible()
 
     traces = deployment.store.load("traces", deployment.partition, Traces)
     filtered = deployment.store.load("filtered_traces", deployment.partition, FilteredTraces)
     dropped = sum(not row.kept for row in filtered.rows)
     assert dropped
-    assert shown_metadata(page, "traces", "lines") == str(traces.lines)
-    assert shown_metadata(page, "filtered_traces", "dropped") == str(dropped)
+    assert shown_metadata(page, "traces", deployment.partition, "lines").inner_text() == str(traces.lines)
+    assert shown_metadata(page, "filtered_traces", deployment.partition, "dropped").inner_text() == str(dropped)
     assert f"relevance filter: {len(filtered.rows)}/{len(filtered.rows)} traces" in deployment.log
     assert not {"ERROR", "Traceback"} & set(deployment.log.split())
+
+
+def test_a_key_typed_in_the_launchpad_holds_and_the_others_are_as_the_file_says(page, deployment):
+    typed = {"num_traces_as_training_base": 20}
+    type_config(page, json.dumps({"resources": {"distil": {"config": {"trace_processing": typed}}}}))
+    launch_for(page, deployment.partition, 'name:"traces"')
+
+    shown = json.loads(shown_metadata(page, "traces", deployment.partition, "settings/trace_processing").inner_text())
+    of_file = effective(load_config(deployment.root / "configs" / f"{deployment.partition}.yaml").config)
+    assert of_file["trace_processing"] != shown
+    assert shown == {**of_file["trace_processing"], **typed}
+    traces = deployment.store.load("traces", deployment.partition, Traces)
+    assert len(traces.part("train")) == 20

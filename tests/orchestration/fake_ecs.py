@@ -5,6 +5,7 @@ The real client sends its requests here, so that botocore's own model has checke
 
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -59,7 +60,7 @@ class FakeEcs:
             case "StopTask":
                 self.stops.append(body)
                 if body["task"] in self.processes:
-                    self.processes[body["task"]].terminate()
+                    os.killpg(self.processes[body["task"]].pid, signal.SIGTERM)
                 return {"task": {"taskArn": body["task"]}}
         raise AssertionError(operation)
 
@@ -69,7 +70,9 @@ class FakeEcs:
         if self.runs:
             (container,) = [one for one in body["overrides"]["containerOverrides"] if "command" in one]
             given = {entry["name"]: entry["value"] for entry in container["environment"]}
-            self.processes[arn] = subprocess.Popen(container["command"], env={**os.environ, **given})
+            self.processes[arn] = subprocess.Popen(
+                container["command"], env={**os.environ, **given}, start_new_session=True
+            )
         return {"taskArn": arn, "lastStatus": "PROVISIONING"}
 
     def _describe(self, arn: str, cluster: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -42,7 +43,9 @@ class FakeKubernetes:
         (container,) = job["spec"]["template"]["spec"]["containers"]
         if self.runs:
             given = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
-            self.processes[name] = subprocess.Popen(container["args"], env={**os.environ, **given})
+            self.processes[name] = subprocess.Popen(
+                container["args"], env={**os.environ, **given}, start_new_session=True
+            )
         return job
 
     def job(self, name: str) -> dict[str, Any] | None:
@@ -58,7 +61,7 @@ class FakeKubernetes:
     def delete(self, name: str) -> None:
         self.deleted.append(name)
         if name in self.processes:
-            self.processes[name].terminate()
+            os.killpg(self.processes[name].pid, signal.SIGTERM)
 
     def _pod_status(self, name: str) -> Mapping[str, Any]:
         if self.pod_status is not None:

@@ -160,6 +160,14 @@ def test_local_steps_import_no_library_of_a_cluster(written):
     assert not {"kubernetes", "dagster_k8s", "dagster_aws", "boto3"} & set(loaded.stdout.split())
 
 
+def test_a_library_that_is_not_installed_is_named(written, monkeypatch):
+    monkeypatch.delitem(sys.modules, "distil_dagster.orchestration.kubernetes_steps", raising=False)
+    monkeypatch.setitem(sys.modules, "dagster_k8s", None)
+    written("gpu:\n  kubernetes: {}\n")
+    with pytest.raises(ConfigError, match=r"gpu\.kubernetes: needs the package dagster_k8s: pip install"):
+        default_executor()
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_the_settings_that_the_documentation_shows_are_valid(written, number):
     pytest.importorskip("dagster_k8s")

@@ -1,0 +1,108 @@
+"""Three configurations, two of them added while the UI runs, in one backfill that is launched by clicking."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+from browser.dagster_pages import PARTITIONS, log_levels, reload_until, shown_metadata, stale_status
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
+
+ADDED = {"letters_rank_4": {"lora_r": 4}, "letters_slowly": {"learning_rate": 1e-3}}
+ALL = {"letters", *ADDED}
+# Three runs of about fifty seconds on a quiet machine, two at a time.
+BACKFILL_MILLISECONDS = 1_200_000
+PROGRESS = {
+    "filtered_traces": "relevance filter: ",
+    "synthetic_dataset": "synthesis: ",
+    "sft_adapter": "sft: step ",
+}
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A finished backfill: how its page says that it ended, and the run of each configuration."""
+
+    ended: str
+    runs: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def backfill(deployment, open_page) -> Backfill:
+    given = deployment.config(deployment.partition)
+    for name, tuning in ADDED.items():
+        deployment.write_config(name, {**given, "tuning": {**given["tuning"], **tuning}})
+    deployment.wait_for_partitions(*ADDED)
+    with open_page() as page:
+        launch_backfill(page)
+        ended = page.get_by_text(re.compile("^(Success|Completed|Failed|Canceled)$")).first
+        ended.wait_for(timeout=BACKFILL_MILLISECONDS)
+        return Backfill(ended.inner_text(), deployment.runs(page.url.rsplit("/", 1)[-1]))
+
+
+def launch_backfill(page: Page) -> None:
+    """For all configurations that the dialog offers; leaves the page of the backfill."""
+    page.goto(PARTITIONS)
+    page.get_by_role("button", name="Materialize").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="All", exact=True).click()
+    for name in ALL:
+        expect(dialog.get_by_text(name, exact=True).first).to_be_visible()
+    dialog.get_by_role("button", name="Launch backfill").click()
+    page.get_by_text("Created backfill").wait_for()
+    page.get_by_role("button", name="View").click()
+    page.wait_for_url("**/runs/b/*")
+
+
+def test_configurations_added_while_the_ui_runs_are_distilled_by_one_backfill(backfill, page, deployment):
+    assert backfill.ended in {"Success", "Completed"}
+    assert set(backfill.runs) == ALL
+    page.goto(PARTITIONS)
+    expect(page.get_by_text("Total partitions").locator("..")).to_contain_text(str(len(ALL)))
+    assert set(deployment.store.partitions("in_service")) == ALL
+
+
+def test_nobody_has_to_ask_for_the_leaderboard(backfill, page):
+    rows = [page.get_by_role("cell", name=name, exact=True).first for name in ALL]
+    reload_until(page, "/assets/leaderboard", rows)
+    page.goto("/runs")
+    ranked = page.get_by_role("row").filter(has_text="leaderboard").first
+    expect(ranked).to_contain_text("leaderboard_follows")
+
+
+def test_what_one_configuration_bought_no_other_buys_again(backfill, page, deployment):
+    counts = deployment.teacher.stats()
+    assert counts["requests"] == counts["bodies"]["distinct"]
+    assert counts["bodies"]["answered_more_than_once"] == 0
+    bought, used = [], []
+    for name in ALL:
+        bought.append(int(shown_metadata(page, "synthetic_dataset", name, "answers_bought").inner_text()))
+        read = int(shown_metadata(page, "synthetic_dataset", name, "answers_from_journal").inner_text())
+        used.append(bought[-1] + read)
+    assert len(set(used)) == 1
+    assert sum(bought) == used[0] == counts["by_role"]["generated_examples"]
+
+
+def test_the_logs_show_progress_and_nothing_that_alarms(backfill, page, deployment):
+    for run in backfill.runs.values():
+        levels = log_levels(page, run)
+        assert {level: levels[level] for level in ("warning", "error", "critical")} == {
+            "warning": 0,
+            "error": 0,
+            "critical": 0,
+        }
+    for asset, words in PROGRESS.items():
+        page.get_by_placeholder("Filter…").fill(words)
+        expect(page.get_by_role("row").filter(has_text=asset).first).to_contain_text(words)
+    assert not {"ERROR", "CRITICAL", "Traceback"} & set(deployment.log.split())
+
+
+def test_a_changed_tuning_makes_the_training_stale_and_leaves_the_data_as_it_is(backfill, page, deployment):
+    given = deployment.config("letters_slowly")
+    given["tuning"]["num_train_epochs"] = 2
+    deployment.write_config("letters_slowly", given)
+    stale = page.get_by_text("Unsynced")
+    reload_until(page, "/assets/sft_adapter?view=partitions&partition=letters_slowly", [stale.first])
