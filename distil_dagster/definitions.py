@@ -58,7 +58,6 @@ leaderboard_follows = dg.AutomationConditionSensorDefinition(
 
 defs = dg.Definitions(
     assets=[*inputs.specs, *dg.load_assets_from_modules(_PHASES)],
-    asset_checks=dg.load_asset_checks_from_modules(_PHASES),
     jobs=[distil_job, retune_job, check_traces_job, rank_job],
     sensors=[following.configurations, new_traces.new_traces_sensor, new_traces.redistillation, leaderboard_follows],
     schedules=[new_traces.new_traces_schedule],

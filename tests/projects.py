@@ -48,7 +48,7 @@ class Project:
         add_partitions(instance, [self.partition])
         run_config = {"resources": {"distil": {"config": typed}}} if typed else None
         return (
-            dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=defs.jobs, resources=resources)
+            dg.Definitions(assets=defs.assets, jobs=defs.jobs, resources=resources)
             .resolve_job_def(job)
             .execute_in_process(
                 run_config=run_config,

@@ -5,13 +5,14 @@ from collections import Counter
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.phase import phase
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.synthesis import loop
 from distil_dagster.synthesis.loop import generate
 from distil_dagster.synthesis.rows import SyntheticDataset
+from distil_dagster.tasks.base import Task
 from distil_dagster.traces.identity import example_key
 from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relabel import RelabelledTraces
@@ -20,7 +21,42 @@ from distil_dagster.traces.seeds import SeedData, build_seed_data
 GROUP = "data"
 
 
-@phase(GROUP, on="cpu", reading=("task", "trace_processing", "data_files"), kinds={"parquet"})
+@check(blocking=True)
+def train_and_test_are_apart(seeds: SeedData) -> Finding:
+    """No question of the test set stands in the training seeds."""
+    tested = {example_key(example) for example in seeds.test}
+    shared = [example.source for example in seeds.train if example_key(example) in tested]
+    return Finding(not shared, figures={"shared_rows": ", ".join(shared) or "none"})
+
+
+@check()
+def class_coverage(task: Task, seeds: SeedData) -> Finding:
+    """Every class (or tool) of the job description occurs in the training seeds and in the test set."""
+    missing = {
+        part: ", ".join(label for label in task.labels if not counts[label])
+        for part, counts in (
+            ("train", Counter(label for example in seeds.train for label in task.labels_in(example))),
+            ("test", Counter(label for example in seeds.test for label in task.labels_in(example))),
+        )
+    }
+    figures = {f"missing_in_{part}": labels or "none" for part, labels in missing.items()}
+    return Finding(not any(missing.values()), figures=figures)
+
+
+@check()
+def target_reached(dataset: SyntheticDataset) -> Finding:
+    """Generation reached its target."""
+    figures = {"accepted": len(dataset.accepted), "target": dataset.target}
+    return Finding(not dataset.stopped, dataset.stopped, figures)
+
+
+@phase(
+    GROUP,
+    on="cpu",
+    reading=("task", "trace_processing", "data_files"),
+    kinds={"parquet"},
+    checks=(train_and_test_are_apart, class_coverage),
+)
 def seed_data(
     context: dg.AssetExecutionContext, distil: DistilConfig, traces: Traces, relabelled_traces: RelabelledTraces
 ) -> dg.MaterializeResult[SeedData]:
@@ -49,38 +85,18 @@ def seed_data(
             "seed_warnings": dg.MetadataValue.md("\n".join(f"- {warning}" for warning in seeds.warnings) or "none"),
             **show.settings(job, "base"),
         },
+        check_results=[train_and_test_are_apart(seeds), class_coverage(job.task, seeds)],
     )
 
 
-@partitioned_check(asset=seed_data, blocking=True)
-def train_and_test_are_apart(seed_data: SeedData) -> dg.AssetCheckResult:
-    """No question of the test set stands in the training seeds."""
-    tested = {example_key(example) for example in seed_data.test}
-    shared = [example.source for example in seed_data.train if example_key(example) in tested]
-    return dg.AssetCheckResult(passed=not shared, metadata={"shared_rows": ", ".join(shared) or "none"})
-
-
-@partitioned_check(asset=seed_data)
-def class_coverage(
-    context: dg.AssetCheckExecutionContext, distil: DistilConfig, seed_data: SeedData
-) -> dg.AssetCheckResult:
-    """Every class (or tool) of the job description occurs in the training seeds and in the test set."""
-    task = distil.job(context.partition_key).task
-    missing = {
-        part: ", ".join(label for label in task.labels if not counts[label])
-        for part, counts in (
-            ("train", Counter(label for example in seed_data.train for label in task.labels_in(example))),
-            ("test", Counter(label for example in seed_data.test for label in task.labels_in(example))),
-        )
-    }
-    return dg.AssetCheckResult(
-        passed=not any(missing.values()),
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={f"missing_in_{part}": labels or "none" for part, labels in missing.items()},
-    )
-
-
-@phase(GROUP, on="cpu", reading=("task", "teacher", "synthgen"), kinds={"llm"}, buys_answers=True)
+@phase(
+    GROUP,
+    on="cpu",
+    reading=("task", "teacher", "synthgen"),
+    kinds={"llm"},
+    checks=(target_reached,),
+    buys_answers=True,
+)
 def synthetic_dataset(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, seed_data: SeedData
 ) -> dg.MaterializeResult[SyntheticDataset]:
@@ -114,15 +130,5 @@ def synthetic_dataset(
             **bought,
             **show.settings(job, "base", "synthgen"),
         },
-    )
-
-
-@partitioned_check(asset=synthetic_dataset)
-def target_reached(synthetic_dataset: SyntheticDataset) -> dg.AssetCheckResult:
-    """Generation reached its target."""
-    return dg.AssetCheckResult(
-        passed=not synthetic_dataset.stopped,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=synthetic_dataset.stopped or None,
-        metadata={"accepted": len(synthetic_dataset.accepted), "target": synthetic_dataset.target},
+        check_results=[target_reached(dataset)],
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.phase import phase
 from distil_dagster.assets.training import Adapter, delivered, model_and_adapter, predict
 from distil_dagster.config.catalogue import students
@@ -36,7 +36,19 @@ class ModelBundle:
     parity: str
 
 
-@phase(GROUP, on="gpu", reading=("task",), kinds={"huggingface", "ollama"})
+@check()
+def bundle_answers_as_evaluated(bundle: ModelBundle) -> Finding:
+    """The delivered model writes, to every test row, what the evaluated student wrote."""
+    return Finding(bundle.same_answers, bundle.parity)
+
+
+@phase(
+    GROUP,
+    on="gpu",
+    reading=("task",),
+    kinds={"huggingface", "ollama"},
+    checks=(bundle_answers_as_evaluated,),
+)
 def model_bundle(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
@@ -58,22 +70,16 @@ def model_bundle(
     asked_before = store.artefacts.work_folder("eval_report", context.partition_key)
     evaluated = predict(context, job, model, adapter, asked_before, seed_data)
     parity = compare_answers(evaluated, predict(context, job, bundle / MODEL, None, work, seed_data))
+    delivered_bundle = ModelBundle(bundle, parity.same, str(parity))
     return dg.MaterializeResult(
-        value=ModelBundle(bundle, parity.same, str(parity)),
+        value=delivered_bundle,
         metadata={
             "stage": tuned.stage,
             "why": rlvr_adapter.note,
             "parity": str(parity),
             "files": show.files(bundle),
         },
-    )
-
-
-@partitioned_check(asset=model_bundle)
-def bundle_answers_as_evaluated(model_bundle: ModelBundle) -> dg.AssetCheckResult:
-    """The delivered model writes, to every test row, what the evaluated student wrote."""
-    return dg.AssetCheckResult(
-        passed=model_bundle.same_answers, severity=dg.AssetCheckSeverity.WARN, description=model_bundle.parity
+        check_results=[bundle_answers_as_evaluated(delivered_bundle)],
     )
 
 

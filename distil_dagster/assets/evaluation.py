@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.phase import owners, phase
 from distil_dagster.assets.training import Adapter, base_model, delivered, model_and_adapter, predict
 from distil_dagster.evaluation import teacher as teacher_phase
@@ -31,7 +31,31 @@ from distil_dagster.traces.seeds import SeedData
 GROUP = "evaluation"
 
 
-@phase(GROUP, on="cpu", reading=("task", "teacher", "judge", "evaluation"), kinds={"llm"}, buys_answers=True)
+@check()
+def teacher_verdict(teacher: TeacherEvaluation) -> Finding:
+    """The teacher is good enough to teach (PROCEED)."""
+    figures = {"verdict": teacher.verdict, "score": teacher.score}
+    return Finding(teacher.verdict == "PROCEED", teacher.sentence, figures)
+
+
+@check()
+def student_not_below_original(report: EvalReport) -> Finding:
+    """The tuned student does no worse than the original model whose traces it learned from."""
+    student, original = report.tuned, report.mean("original")
+    if original is None or student is None:
+        return Finding(True, "the test set was given, so the original model has no answers to it")
+    why = f"{report.primary_metric}: student {student:.3f}, original model {original:.3f}"
+    return Finding(student >= original, why, {"student": student, "original": original})
+
+
+@phase(
+    GROUP,
+    on="cpu",
+    reading=("task", "teacher", "judge", "evaluation"),
+    kinds={"llm"},
+    checks=(teacher_verdict,),
+    buys_answers=True,
+)
 def teacher_evaluation(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, seed_data: SeedData
 ) -> dg.MaterializeResult[TeacherEvaluation]:
@@ -59,21 +83,18 @@ def teacher_evaluation(
             **bought,
             **show.settings(job, "base", "evaluation"),
         },
+        check_results=[teacher_verdict(result)],
     )
 
 
-@partitioned_check(asset=teacher_evaluation)
-def teacher_verdict(teacher_evaluation: TeacherEvaluation) -> dg.AssetCheckResult:
-    """The teacher is good enough to teach (PROCEED)."""
-    return dg.AssetCheckResult(
-        passed=teacher_evaluation.verdict == "PROCEED",
-        severity=dg.AssetCheckSeverity.WARN,
-        description=teacher_evaluation.sentence,
-        metadata={"verdict": teacher_evaluation.verdict, "score": teacher_evaluation.score},
-    )
-
-
-@phase(GROUP, on="gpu", reading=("task", "judge", "evaluation"), kinds={"html"}, buys_answers=True)
+@phase(
+    GROUP,
+    on="gpu",
+    reading=("task", "judge", "evaluation"),
+    kinds={"html"},
+    checks=(student_not_below_original,),
+    buys_answers=True,
+)
 def eval_report(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
@@ -124,22 +145,7 @@ def eval_report(
             **bought,
             **show.settings(job, "evaluation"),
         },
-    )
-
-
-@partitioned_check(asset=eval_report)
-def student_not_below_original(eval_report: EvalReport) -> dg.AssetCheckResult:
-    """The tuned student does no worse than the original model whose traces it learned from."""
-    student, original = eval_report.tuned, eval_report.mean("original")
-    if original is None or student is None:
-        return dg.AssetCheckResult(
-            passed=True, description="the test set was given, so the original model has no answers to it"
-        )
-    return dg.AssetCheckResult(
-        passed=student >= original,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{eval_report.primary_metric}: student {student:.3f}, original model {original:.3f}",
-        metadata={"student": student, "original": original},
+        check_results=[student_not_below_original(report)],
     )
 
 

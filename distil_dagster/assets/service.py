@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.delivery import ModelBundle
 from distil_dagster.assets.phase import phase
 from distil_dagster.assets.training import answered
@@ -36,7 +36,21 @@ from distil_dagster.training.preparing import Opening, prepare_prediction
 GROUP = "delivery"
 
 
-@phase(GROUP, on="gpu", reading=("task",), kinds={"huggingface"}, buys_answers=True)
+@check()
+def newest_student_serves(pointer: InService) -> Finding:
+    """The student of the latest run went into service."""
+    latest = pointer.history[-1]
+    return Finding(latest.action != "refused", latest.reason, {"in_service": pointer.current or "none"})
+
+
+@phase(
+    GROUP,
+    on="gpu",
+    reading=("task",),
+    kinds={"huggingface"},
+    checks=(newest_student_serves,),
+    buys_answers=True,
+)
 def in_service(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
@@ -51,7 +65,7 @@ def in_service(
     version = bundle_version(model_bundle.bundle)
     if version == pointer.current:
         note = f"{version} is in service already"
-        return dg.MaterializeResult(value=pointer, metadata={"note": note, **_shown(pointer)})
+        return _result(pointer, note)
     with store.client(job) as client:
         contest = _contest(context, job, store, client, pointer, seed_data, eval_report)
     decision = decide(contest, job.config.base.random_seed or 0)
@@ -63,18 +77,14 @@ def in_service(
     pointer = pointer.after(entry)
     forget_old_students(store.artefacts, context.partition_key, pointer)
     context.log.info(f"{version} {entry.action}: {entry.reason}")
-    return dg.MaterializeResult(value=pointer, metadata={"note": entry.reason, **_shown(pointer)})
+    return _result(pointer, entry.reason)
 
 
-@partitioned_check(asset=in_service)
-def newest_student_serves(in_service: InService) -> dg.AssetCheckResult:
-    """The student of the latest run went into service."""
-    latest = in_service.history[-1]
-    return dg.AssetCheckResult(
-        passed=latest.action != "refused",
-        severity=dg.AssetCheckSeverity.WARN,
-        description=latest.reason,
-        metadata={"in_service": in_service.current or "none"},
+def _result(pointer: InService, note: str) -> dg.MaterializeResult[InService]:
+    return dg.MaterializeResult(
+        value=pointer,
+        metadata={"note": note, **_shown(pointer)},
+        check_results=[newest_student_serves(pointer)],
     )
 
 

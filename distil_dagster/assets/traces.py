@@ -3,7 +3,7 @@
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.phase import phase
 from distil_dagster.errors import DataError
 from distil_dagster.orchestration.resources import DistilConfig
@@ -73,7 +73,25 @@ def filtered_traces(
     )
 
 
-@phase(GROUP, on="cpu", reading=("task", "trace_processing"), kinds={"llm"}, buys_answers=True)
+@check(blocking=True)
+def min_generated_examples(filtered: FilteredTraces, relabelled: RelabelledTraces, minimum: int) -> Finding:
+    """Trace processing made at least `min_generated_examples` for each part that it was to make."""
+    try:
+        require_minimum(relabelled, seed_counts(filtered), minimum)
+    except DataError as error:
+        return Finding(False, str(error), {"minimum": minimum})
+    counts = {"train": relabelled.count("train"), "test": relabelled.count("test")}
+    return Finding(True, figures={"minimum": minimum, **counts})
+
+
+@phase(
+    GROUP,
+    on="cpu",
+    reading=("task", "trace_processing"),
+    kinds={"llm"},
+    checks=(min_generated_examples,),
+    buys_answers=True,
+)
 def relabelled_traces(
     context: dg.AssetExecutionContext, distil: DistilConfig, store: Store, filtered_traces: FilteredTraces
 ) -> dg.MaterializeResult[RelabelledTraces]:
@@ -110,31 +128,5 @@ def relabelled_traces(
             **bought,
             **show.settings(job, "trace_processing"),
         },
-    )
-
-
-@partitioned_check(
-    asset=relabelled_traces,
-    blocking=True,
-    additional_ins={"filtered_traces": dg.AssetIn("filtered_traces")},
-)
-def min_generated_examples(
-    context: dg.AssetCheckExecutionContext,
-    distil: DistilConfig,
-    filtered_traces: FilteredTraces,
-    relabelled_traces: RelabelledTraces,
-) -> dg.AssetCheckResult:
-    """Trace processing made at least `min_generated_examples` for each part that it was to make."""
-    minimum = distil.job(context.partition_key).config.trace_processing.min_generated_examples
-    try:
-        require_minimum(relabelled_traces, seed_counts(filtered_traces), minimum)
-    except DataError as error:
-        return dg.AssetCheckResult(passed=False, description=str(error), metadata={"minimum": minimum})
-    return dg.AssetCheckResult(
-        passed=True,
-        metadata={
-            "minimum": minimum,
-            "train": relabelled_traces.count("train"),
-            "test": relabelled_traces.count("test"),
-        },
+        check_results=[min_generated_examples(filtered_traces, relabelled, trace_settings.min_generated_examples)],
     )

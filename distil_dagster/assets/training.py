@@ -10,7 +10,7 @@ from typing import TypeVar
 import dagster as dg
 
 from distil_dagster.assets import metadata as show
-from distil_dagster.assets.checks import partitioned_check
+from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.phase import phase
 from distil_dagster.data.examples import Example, content_id
 from distil_dagster.data.mirror import mirrored_folder
@@ -113,7 +113,20 @@ def sft_adapter(
     )
 
 
-@phase(GROUP, on="gpu", reading=("task", "judge", "tuning"), kinds={"pytorch", "huggingface"}, buys_answers=True)
+@check()
+def reward_means_quality(tuned: Adapter) -> Finding:
+    """The reward did not rise while the primary metric on held-out rows fell (reward hacking)."""
+    return Finding(not tuned.warning, tuned.warning or tuned.note)
+
+
+@phase(
+    GROUP,
+    on="gpu",
+    reading=("task", "judge", "tuning"),
+    kinds={"pytorch", "huggingface"},
+    checks=(reward_means_quality,),
+    buys_answers=True,
+)
 def rlvr_adapter(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
@@ -133,8 +146,11 @@ def rlvr_adapter(
     if job.config.tuning.rlvr_dataset_size == 0:
         note = "RLVR is off (tuning.rlvr_dataset_size is 0): this is the SFT adapter"
         context.log.info(note)
+        unchanged = replace(sft_adapter, note=note)
         return dg.MaterializeResult(
-            value=replace(sft_adapter, note=note), metadata={"note": note, **show.settings(job, "tuning")}
+            value=unchanged,
+            metadata={"note": note, **show.settings(job, "tuning")},
+            check_results=[reward_means_quality(unchanged)],
         )
     shots = student_shots(job, seed_data.train)
     tuned_on, examples = _split(job, seed_data, synthetic_dataset, shots)
@@ -171,16 +187,7 @@ def rlvr_adapter(
             "length_curve": show.length_curve(curve),
             **show.settings(job, "base", "tuning"),
         },
-    )
-
-
-@partitioned_check(asset=rlvr_adapter)
-def reward_means_quality(rlvr_adapter: Adapter) -> dg.AssetCheckResult:
-    """The reward did not rise while the primary metric on held-out rows fell (reward hacking)."""
-    return dg.AssetCheckResult(
-        passed=not rlvr_adapter.warning,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=rlvr_adapter.warning or rlvr_adapter.note,
+        check_results=[reward_means_quality(tuned)],
     )
 
 

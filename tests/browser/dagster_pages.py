@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as NotShown
 
 LAUNCHPAD = "/locations/distil_dagster/jobs/distil/playground"
 PARTITIONS = "/locations/distil_dagster/jobs/distil/partitions"
@@ -40,11 +41,16 @@ def launch_for(page: Page, partition: str, ops: str) -> None:
     expect(page.get_by_text("Success", exact=True).first).to_be_visible()
 
 
-def shown_metadata(page: Page, asset: str, partition: str | None, key: str) -> Locator:
+def of_partition(asset: str, partition: str) -> str:
+    """The address of an asset's page about one partition."""
+    return f"/assets/{asset}?view=partitions&partition={partition}"
+
+
+def shown_metadata(page: Page, asset: str, partition: str, key: str) -> str:
     """What an asset's page shows beside a key."""
-    page.goto(f"/assets/{asset}" if partition is None else f"/assets/{asset}?view=partitions&partition={partition}")
+    page.goto(of_partition(asset, partition))
     row = page.get_by_role("row").filter(has=page.get_by_text(key, exact=True)).first
-    return row.get_by_role("cell").nth(1)
+    return row.get_by_role("cell").nth(1).inner_text()
 
 
 def reload_until(page: Page, address: str, shown: Sequence[Locator]) -> None:
@@ -56,7 +62,7 @@ def reload_until(page: Page, address: str, shown: Sequence[Locator]) -> None:
             for locator in shown:
                 locator.wait_for(timeout=RENDERING_SECONDS * 1000)
             return
-        except TimeoutError:
+        except NotShown:
             continue
     raise AssertionError(f"{address} never showed all of {shown}:\n{page.locator('body').inner_text()}")
 

@@ -4,6 +4,7 @@ import pytest
 
 from distil_dagster.config.loading import load_config
 from distil_dagster.config.pipeline import effective
+from distil_dagster.orchestration.inputs import INPUTS
 from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.relevance import FilteredTraces
 
@@ -14,17 +15,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 GROUPS = {
-    "inputs": [
-        "task",
-        "teacher",
-        "student",
-        "judge",
-        "trace_processing",
-        "synthgen",
-        "tuning",
-        "evaluation",
-        "data_files",
-    ],
+    "inputs": [f"inputs / {name}" for name in INPUTS],
     "traces": ["traces", "trace_drift", "filtered_traces", "relabelled_traces"],
     "data": ["seed_data", "synthetic_dataset"],
     "training": ["sft_adapter", "rlvr_adapter"],
@@ -45,7 +36,7 @@ def test_the_lineage_shows_every_group_with_its_assets(page):
     for group in GROUPS:
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
     for group, assets in GROUPS.items():
-        page.goto(f"/locations/distil_dagster/asset-groups/{group}/lineage")
+        page.goto(f"/locations/distil_dagster/asset-groups/{group}/list")
         for asset in assets:
             expect(page.get_by_text(asset, exact=True).last).to_be_visible()
 
@@ -90,8 +81,8 @@ def test_assets_are_materialized_by_clicking_and_show_what_was_done(page, deploy
     filtered = deployment.store.load("filtered_traces", deployment.partition, FilteredTraces)
     dropped = sum(not row.kept for row in filtered.rows)
     assert dropped
-    assert shown_metadata(page, "traces", deployment.partition, "lines").inner_text() == str(traces.lines)
-    assert shown_metadata(page, "filtered_traces", deployment.partition, "dropped").inner_text() == str(dropped)
+    assert shown_metadata(page, "traces", deployment.partition, "lines") == str(traces.lines)
+    assert shown_metadata(page, "filtered_traces", deployment.partition, "dropped") == str(dropped)
     assert f"relevance filter: {len(filtered.rows)}/{len(filtered.rows)} traces" in deployment.log
     assert not {"ERROR", "Traceback"} & set(deployment.log.split())
 
@@ -101,7 +92,7 @@ def test_a_key_typed_in_the_launchpad_holds_and_the_others_are_as_the_file_says(
     type_config(page, json.dumps({"resources": {"distil": {"config": {"trace_processing": typed}}}}))
     launch_for(page, deployment.partition, 'name:"traces"')
 
-    shown = json.loads(shown_metadata(page, "traces", deployment.partition, "settings/trace_processing").inner_text())
+    shown = json.loads(shown_metadata(page, "traces", deployment.partition, "settings/trace_processing"))
     of_file = effective(load_config(deployment.root / "configs" / f"{deployment.partition}.yaml").config)
     assert of_file["trace_processing"] != shown
     assert shown == {**of_file["trace_processing"], **typed}
