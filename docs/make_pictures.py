@@ -10,7 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 FOLDER = Path(__file__).with_name("images")
 LAUNCHPAD = "/locations/distil_dagster/jobs/distil/playground"
@@ -24,18 +24,18 @@ SET_EDITOR = """text => {
     editor.focus();
     editor.setCursor(editor.lineCount(), 8);
 }"""
+EXPANDED = ("traces", "data", "training", "evaluation", "delivery")
+WIDTH = 1400
 # Layouts are animated, and states of assets arrive one after the other.
 SETTLING_MILLISECONDS = 3000
 
 
 def asset_graph(page: Page) -> None:
-    """The whole graph, every group open."""
-    page.set_viewport_size({"width": 2300, "height": 1250})
-    page.goto("/asset-groups")
+    """The whole graph; the inputs, whose lines go everywhere, as one box."""
+    page.set_viewport_size({"width": 2060, "height": 1330})
+    page.goto(f"/asset-groups?expanded={','.join(f'global@global:{group}' for group in EXPANDED)}")
     page.get_by_role("button", name="panel_show_right", exact=True).click()
-    page.get_by_role("img", name="settings").last.click()
-    page.get_by_role("menuitem", name="Expand all groups").click()
-    take(page, "asset_graph", left=300)
+    take(page, "asset_graph", {"x": 250, "y": 190, "width": 1500, "height": 1020})
 
 
 def launchpad(page: Page, partition: str) -> None:
@@ -44,40 +44,46 @@ def launchpad(page: Page, partition: str) -> None:
     page.locator(".CodeMirror-code", has_text="store").wait_for()
     page.get_by_placeholder("Partition").click()
     page.get_by_role("menuitem", name=partition, exact=True).click()
+    # The editor is filled anew in the moment in which the run gets this tag.
+    page.get_by_text(f"partition: {partition}", exact=True).wait_for()
+    page.wait_for_timeout(SETTLING_MILLISECONDS)
     page.evaluate(SET_EDITOR, TYPED)
     page.keyboard.press("Control+Space")
+    page.mouse.move(0, 0)
     take(page, "launchpad")
 
 
 def backfill(page: Page) -> None:
     """The runs of the latest backfill, one a configuration."""
     page.goto("/runs?view=backfills")
-    page.get_by_role("link", name="View").first.click()
-    page.get_by_role("tab", name="Runs").click()
-    take(page, "backfill", height=420)
+    page.locator("a[href*='/runs/b/']").first.click()
+    page.wait_for_url("**/runs/b/*")
+    take(page, "backfill", {"x": 0, "y": 0, "width": WIDTH, "height": 420})
 
 
 def leaderboard(page: Page) -> None:
     """All configurations side by side."""
     page.goto("/assets/leaderboard")
-    take(page, "leaderboard", height=620)
+    page.get_by_text("configuration", exact=True).first.wait_for()
+    take(page, "leaderboard", {"x": 0, "y": 0, "width": WIDTH, "height": 620})
 
 
 def in_service(page: Page, partition: str) -> None:
     """Which student of a configuration serves, and how that came."""
     page.goto(f"/assets/in_service?view=partitions&partition={partition}")
-    take(page, "in_service", height=720)
+    page.get_by_text("history", exact=True).wait_for()
+    take(page, "in_service", {"x": 0, "y": 0, "width": WIDTH, "height": 720})
 
 
-def take(page: Page, name: str, left: int = 0, height: int | None = None) -> None:
+def take(page: Page, name: str, clip: FloatRect | None = None) -> None:
+    """Save what the window shows, or a part of it."""
     page.wait_for_timeout(SETTLING_MILLISECONDS)
-    size = page.viewport_size or {"width": 0, "height": 0}
-    clip = {"x": left, "y": 0, "width": size["width"] - left, "height": height or size["height"]}
-    page.screenshot(path=FOLDER / f"{name}.png", clip=clip)  # type: ignore[arg-type]
+    page.screenshot(path=FOLDER / f"{name}.png", clip=clip)
 
 
 def new_page(browser: Browser, address: str) -> Page:
-    return browser.new_context(base_url=address, viewport={"width": 1400, "height": 860}).new_page()
+    """A page that remembers nothing of the others."""
+    return browser.new_context(base_url=address, viewport={"width": WIDTH, "height": 860}).new_page()
 
 
 def main() -> None:

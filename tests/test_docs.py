@@ -248,6 +248,27 @@ def test_every_setting_stands_with_the_input_that_it_belongs_to():
     assert not unsaid
 
 
+def test_the_examples_of_what_is_stale_are_so():
+    import dagster as dg
+
+    from distil_dagster.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+
+    def made_from(names: set[str]) -> set[str]:
+        keys = [dg.AssetKey(name.split("/")) for name in names]
+        return {child.to_user_string() for key in keys for child in graph.get(key).child_keys}
+
+    rows = table_rows(text_of(DOCS / "pipeline.md"), "set `")
+    assert len(rows) == 3
+    for change, stale, then in rows:
+        section, _, key = re.findall(r"`(.+)`", change)[0].partition(".")
+        part = part_of(section, key)
+        first = made_from({f"inputs/{part}"}) if part else set()
+        assert set(re.findall(r"`(\w+)`", stale)) == first
+        assert set(re.findall(r"`(\w+)`", then)) == made_from(first) - first
+
+
 def test_every_job_and_all_that_starts_runs_by_itself_is_explained_and_how_it_is_at_first():
     from distil_dagster.definitions import defs
 

@@ -212,7 +212,8 @@ def _backfill(options: argparse.Namespace) -> int:
     if not options.submit:
         return backfill(options.config, typed_settings(options.set), options.job, _simulation(options))
     if options.set or options.simulated_teacher:
-        raise ConfigError([Problem("--submit", None, "--set", "the daemon's runs go by the files only")])
+        typed = "--set" if options.set else "--simulated-teacher"
+        raise ConfigError([Problem("--submit", None, typed, "the daemon's runs go by the files only")])
     return submit(options.config, options.job)
 
 

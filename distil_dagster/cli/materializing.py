@@ -136,7 +136,8 @@ def selected_assets(defs: "dg.Definitions", select: str) -> "list[dg.AssetKey]":
         parts = [
             dg.AssetSelection.from_string(_BARE_NAME.sub(r"\1key:\2\3", part.strip())) for part in select.split(",")
         ]
-        chosen = reduce(or_, parts).resolve(defs.resolve_asset_graph())
+        graph = defs.resolve_asset_graph()
+        chosen = reduce(or_, parts).resolve(graph) & graph.materializable_asset_keys
     except dg.DagsterError as error:
         raise DistilError(f"--select {select}: {error}") from None
     if not chosen:

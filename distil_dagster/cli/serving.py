@@ -83,6 +83,8 @@ def _bundle(name: str, *, latest: bool) -> Path:
     version = "" if latest else pointer_of(store, partition).current
     if version:
         return served_student(store, partition, version).bundle
+    if not latest:
+        print("No student is in service yet: this is the latest bundle, whatever it is worth", flush=True)
     try:
         return store.load("model_bundle", partition, ModelBundle).bundle
     except FileNotFoundError:

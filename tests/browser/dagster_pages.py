@@ -20,18 +20,23 @@ SET_EDITOR = """text => {
 }"""
 
 
-def type_config(page: Page, text: str) -> None:
+def type_config(page: Page, text: str, partition: str | None = None) -> None:
+    """In the launchpad, in the place of what it is filled with for the partition."""
     page.goto(LAUNCHPAD)
     page.locator(".CodeMirror").wait_for()
     # The editor fills itself with defaults once the job's schema is there.
     expect(page.locator(".CodeMirror-code")).to_contain_text("store")
+    if partition is not None:
+        page.get_by_placeholder("Partition").click()
+        page.get_by_role("menuitem", name=partition, exact=True).click()
+        # It is filled anew in the moment in which the run gets this tag.
+        page.get_by_text(f"partition: {partition}", exact=True).wait_for()
     page.evaluate(SET_EDITOR, text)
+    expect(page.locator(".CodeMirror-code")).not_to_contain_text("store")
 
 
-def launch_for(page: Page, partition: str, ops: str) -> None:
+def launch(page: Page, ops: str) -> None:
     """From the launchpad, as it is filled in; leaves the page of the run once that has succeeded."""
-    page.get_by_placeholder("Partition").click()
-    page.get_by_role("menuitem", name=partition, exact=True).click()
     page.get_by_placeholder("Type an op subset").click()
     page.keyboard.press("Control+A")
     page.keyboard.type(ops)
