@@ -22,7 +22,7 @@ from distil_dagster.simulator.options import Options
 from distil_dagster.simulator.server import SimulatedTeacher
 from distil_dagster.synthesis.loop import generate
 from distil_dagster.synthesis.rows import SyntheticDataset
-from distil_dagster.traces.ingest import ingest_traces
+from distil_dagster.traces.of_job import traces_of
 from distil_dagster.traces.relabel import relabel_traces
 from distil_dagster.traces.relevance import filter_traces
 from distil_dagster.traces.seeds import SeedData, build_seed_data
@@ -66,19 +66,10 @@ class Undertaking:
     def seeds(self) -> SeedData:
         """What trace processing makes of the job's traces, under the configuration's settings."""
         job, settings = self.job, self.job.config.trace_processing
-        path, test = job.folder.traces, job.folder.test()
-        if path is None:
-            raise SystemExit(f"{job.folder}: no traces.jsonl")
+        traces = traces_of(job)
+        if not traces.lines:
+            raise SystemExit(traces.note)
         length = job.max_total_length
-        traces = ingest_traces(
-            path,
-            job.task,
-            settings,
-            max_total_length=length,
-            seed=job.config.base.random_seed,
-            held_out=None if test is None else test.examples,
-            teacher_sees_images=False,
-        )
         filtered = filter_traces(traces, job.task, job.description, settings, self.client)
         relabelled = relabel_traces(filtered, job.task, settings, self.client, max_total_length=length)
         return build_seed_data(job.folder, traces, relabelled, job.task, settings, max_total_length=length)

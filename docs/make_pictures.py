@@ -58,7 +58,7 @@ def backfill(page: Page) -> None:
     page.goto("/runs?view=backfills")
     page.locator("a[href*='/runs/b/']").first.click()
     page.wait_for_url("**/runs/b/*")
-    take(page, "backfill", {"x": 0, "y": 0, "width": WIDTH, "height": 420})
+    take(page, "backfill", {"x": 0, "y": 0, "width": WIDTH, "height": 330})
 
 
 def leaderboard(page: Page) -> None:

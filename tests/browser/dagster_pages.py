@@ -11,7 +11,7 @@ PARTITIONS = "/locations/distil_dagster/jobs/distil/partitions"
 # Some looks of a sensor, one after the other, and a run that one of them starts.
 RELOADING_SECONDS = 180
 # How long a page may take to show what is there.
-RENDERING_SECONDS = 5
+RENDERING_SECONDS = 15
 SET_EDITOR = """text => {
     const editor = document.querySelector('.CodeMirror').CodeMirror;
     editor.setValue(text);

@@ -97,7 +97,7 @@ def test_a_changed_tuning_makes_the_training_stale_and_leaves_the_data_as_it_is(
     given["tuning"]["num_train_epochs"] = 2
     deployment.write_config("letters_slowly", given)
     for asset in ("sft_adapter", "rlvr_adapter"):
-        reload_until(page, of_partition(asset, "letters_slowly"), [page.get_by_text("Unsynced")])
+        reload_until(page, of_partition(asset, "letters_slowly"), [page.get_by_text("Unsynced").first])
     for asset, name in (("synthetic_dataset", "letters_slowly"), ("sft_adapter", "letters")):
         page.goto(of_partition(asset, name))
         expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
