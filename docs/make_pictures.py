@@ -63,16 +63,18 @@ def backfill(page: Page) -> None:
 
 def leaderboard(page: Page) -> None:
     """All configurations side by side."""
+    page.set_viewport_size({"width": 1800, "height": 900})
     page.goto("/assets/leaderboard")
-    page.get_by_text("configuration", exact=True).first.wait_for()
-    take(page, "leaderboard", {"x": 0, "y": 0, "width": WIDTH, "height": 620})
+    page.get_by_text("verdict", exact=True).wait_for()
+    take(page, "leaderboard", {"x": 240, "y": 450, "width": 1070, "height": 300})
 
 
 def in_service(page: Page, partition: str) -> None:
     """Which student of a configuration serves, and how that came."""
+    page.set_viewport_size({"width": 2000, "height": 900})
     page.goto(f"/assets/in_service?view=partitions&partition={partition}")
     page.get_by_text("history", exact=True).wait_for()
-    take(page, "in_service", {"x": 0, "y": 0, "width": WIDTH, "height": 720})
+    take(page, "in_service", {"x": 690, "y": 155, "width": 1310, "height": 540})
 
 
 def take(page: Page, name: str, clip: FloatRect | None = None) -> None:

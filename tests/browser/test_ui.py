@@ -75,7 +75,8 @@ def test_assets_are_materialized_by_clicking_and_show_what_was_done(page, deploy
     dialog.get_by_role("button", name="Launch 1 run").click()
     run = page.get_by_text("Launched run").inner_text().split()[2]
     page.goto("/runs")
-    expect(page.get_by_role("row").filter(has_text=run).first).to_contain_text("Success")
+    page.locator(f"a[href^='/runs/{run}']").first.click()
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
 
     traces = deployment.store.load("traces", deployment.partition, Traces)
     filtered = deployment.store.load("filtered_traces", deployment.partition, FilteredTraces)
@@ -91,7 +92,7 @@ def test_a_key_typed_in_the_launchpad_holds_and_the_others_are_as_the_file_says(
     typed = {"num_traces_as_training_base": 20}
     text = json.dumps({"resources": {"distil": {"config": {"trace_processing": typed}}}})
     type_config(page, text, deployment.partition)
-    launch(page, 'name:"traces"')
+    launch(page, '"traces"')
 
     shown = json.loads(shown_metadata(page, "traces", deployment.partition, "settings/trace_processing"))
     of_file = effective(load_config(deployment.root / "configs" / f"{deployment.partition}.yaml").config)
