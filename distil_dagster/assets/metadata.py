@@ -32,6 +32,11 @@ def settings(job: Job, *sections: str) -> Metadata:
     return shown
 
 
+def note(text: str) -> Metadata:
+    """What there is to say of an artefact, where there is anything."""
+    return {"note": text} if text else {}
+
+
 def spend(client: Client, phase: str) -> Metadata:
     """What a phase bought and what it found in the journal."""
     counts = client.counts(phase)

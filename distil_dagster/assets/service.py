@@ -146,9 +146,9 @@ def _shown(pointer: InService) -> show.Metadata:
 
 def _row(entry: ServiceEntry) -> dict[str, object]:
     return {
-        "when": entry.at,
+        "when": entry.at[:16].replace("T", " "),
         "version": entry.version,
-        "": entry.action,
+        "decision": entry.action,
         "score": entry.score,
         "before": entry.before,
         "original": entry.original,

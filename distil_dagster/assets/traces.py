@@ -66,7 +66,7 @@ def filtered_traces(
                 }
                 for row in dropped
             ),
-            "note": filtered.note,
+            **show.note(filtered.note),
             **bought,
             **show.settings(job, "trace_processing"),
         },
@@ -124,7 +124,7 @@ def relabelled_traces(
                 }
                 for row in changed
             ),
-            "note": relabelled.note,
+            **show.note(relabelled.note),
             **bought,
             **show.settings(job, "trace_processing"),
         },

@@ -138,7 +138,8 @@ def decide(contest: Contest, seed: int = 0) -> Decision:
     known = [score for score in contest.new if score is not None]
     score = sum(known) / len(known) if known else None
     lost = [
-        f"{contest.metric} is {match.difference:+.3f} against {name} on {match.rows} rows (p {match.p_value:.2g})"
+        f"{contest.metric} is {-match.difference:.3f} lower than that of {name} on {match.rows} rows "
+        f"(p {match.p_value:.2g})"
         for name, match in (("the student in service", served), ("the original model", original))
         if match is not None and match.difference < 0
     ]
@@ -177,11 +178,11 @@ def _against(contest: Contest, other: Sequence[float | None] | None, seed: int) 
 
 def _why_promoted(contest: Contest, served: Comparison | None, original: Comparison | None) -> str:
     if served is not None:
-        return f"{contest.metric} is {served.difference:+.3f} against the student in service on {served.rows} rows"
+        return f"{contest.metric} is no lower than that of the student in service: {served.difference:+.3f} on {served.rows} rows"
     if original is not None:
         return (
-            f"the first student in service; {contest.metric} is {original.difference:+.3f} against the original "
-            f"model on {original.rows} rows"
+            f"the first student in service; {contest.metric} is no lower than that of the original model: "
+            f"{original.difference:+.3f} on {original.rows} rows"
         )
     return "the first student in service"
 

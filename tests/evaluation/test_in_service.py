@@ -33,7 +33,7 @@ def test_the_first_student_goes_into_service_where_nothing_is_known_of_an_origin
 def test_a_student_below_the_original_model_is_refused_and_the_figures_say_why():
     decision = decide(contest([1.0] * 6 + [0.0] * 4, original=[1.0] * 8 + [0.0] * 2))
     assert not decision.promoted
-    assert decision.reason == "accuracy is -0.200 against the original model on 10 rows (p 0.5)"
+    assert decision.reason == "accuracy is 0.200 lower than that of the original model on 10 rows (p 0.5)"
 
 
 def test_a_student_below_the_one_in_service_is_refused_even_where_it_beats_the_original():
