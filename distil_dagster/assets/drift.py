@@ -13,6 +13,7 @@ from distil_dagster.traces.ingest import Traces, empty_traces
 from distil_dagster.traces.of_job import traces_of
 
 GROUP = "traces"
+DISTILLED = "distilled_traces"
 
 
 @phase(GROUP, on="cpu", reading=("task", "trace_processing", "data_files"), kinds={"scikitlearn"})
@@ -46,9 +47,9 @@ def trace_drift(context: dg.AssetExecutionContext, distil: DistilConfig, store: 
 
 
 def _distilled(store: ArtefactStore, partition: str) -> Traces:
-    """The traces that the last distillation read; it has no part in this asset's run, so it is no input of it."""
+    """The traces of the last distillation that came to its end, as its last step left them."""
     try:
-        return store.load("traces", partition, Traces)
+        return store.load(DISTILLED, partition, Traces)
     except FileNotFoundError:
         return empty_traces("nothing was distilled yet")
 

@@ -1,6 +1,7 @@
 """The asset of service: in_service, which student answers in production, and the way back."""
 
 import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import dagster as dg
 from distil_dagster.assets import metadata as show
 from distil_dagster.assets.checks import Finding, check
 from distil_dagster.assets.delivery import ModelBundle
+from distil_dagster.assets.drift import DISTILLED
 from distil_dagster.assets.phase import phase
 from distil_dagster.assets.training import answered
+from distil_dagster.errors import DistilError
 from distil_dagster.evaluation.artefacts import EvalReport
-from distil_dagster.evaluation.building import score_student
+from distil_dagster.evaluation.building import original_predictions, score_student
 from distil_dagster.evaluation.in_service import (
     Contest,
     Decision,
@@ -20,7 +23,6 @@ from distil_dagster.evaluation.in_service import (
     ServedStudent,
     ServiceEntry,
     decide,
-    scores_in_report,
 )
 from distil_dagster.evaluation.metrics import BINARY_METRICS, metric_title
 from distil_dagster.evaluation.served_students import forget_old_students, keep_student, pointer_of, served_student
@@ -30,6 +32,7 @@ from distil_dagster.llm.client import Client
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.traces.identity import example_key
+from distil_dagster.traces.ingest import Traces
 from distil_dagster.traces.seeds import SeedData
 from distil_dagster.training.preparing import Opening, prepare_prediction
 
@@ -37,10 +40,9 @@ GROUP = "delivery"
 
 
 @check()
-def newest_student_serves(pointer: InService) -> Finding:
-    """The student of the latest run went into service."""
-    latest = pointer.history[-1]
-    return Finding(latest.action != "refused", latest.reason, {"in_service": pointer.current or "none"})
+def newest_student_serves(pointer: InService, version: str, why: str) -> Finding:
+    """The student of the latest run is in service."""
+    return Finding(version == pointer.current, why, {"in_service": pointer.current or "none"})
 
 
 @phase(
@@ -55,21 +57,22 @@ def in_service(
     context: dg.AssetExecutionContext,
     distil: DistilConfig,
     store: Store,
+    traces: Traces,
     seed_data: SeedData,
     eval_report: EvalReport,
     model_bundle: ModelBundle,
 ) -> dg.MaterializeResult[InService]:
     """The student that answers in production: the new one, unless it does worse than the one before or the original."""
     job = distil.job(context.partition_key)
-    pointer = pointer_of(store.artefacts, context.partition_key)
-    version = bundle_version(model_bundle.bundle)
+    version, pointer = bundle_version(model_bundle.bundle), pointer_of(store.artefacts, context.partition_key)
+    store.artefacts.save(DISTILLED, context.partition_key, traces)
     if version == pointer.current:
-        note = f"{version} is in service already"
-        return _result(pointer, note)
+        return _result(pointer, version, f"{version} is in service already")
     with store.client(job) as client:
-        contest = _contest(context, job, store, client, pointer, seed_data, eval_report)
-    decision = decide(contest, job.config.base.random_seed or 0)
-    entry = _entry(version, pointer, decision, contest.metric, context.run_id)
+        contest = _Contestants(context, job, store, client, seed_data).contest(model_bundle.bundle, pointer)
+    entry = _entry(version, pointer, decide(contest, job.config.base.random_seed or 0), contest.metric, context.run_id)
+    if pointer_of(store.artefacts, context.partition_key) != pointer:
+        raise DistilError("another student was put into service meanwhile: materialize in_service again")
     if entry.action == "promoted":
         asked = [example_key(turn) for example in seed_data.train for turn in job.task.turns(example)]
         served = ServedStudent(model_bundle.bundle, asked, eval_report.shipped)
@@ -77,40 +80,49 @@ def in_service(
     pointer = pointer.after(entry)
     forget_old_students(store.artefacts, context.partition_key, pointer)
     context.log.info(f"{version} {entry.action}: {entry.reason}")
-    return _result(pointer, entry.reason)
+    return _result(pointer, version, entry.reason)
 
 
-def _result(pointer: InService, note: str) -> dg.MaterializeResult[InService]:
+def _result(pointer: InService, version: str, note: str) -> dg.MaterializeResult[InService]:
     return dg.MaterializeResult(
         value=pointer,
         metadata={"note": note, **_shown(pointer)},
-        check_results=[newest_student_serves(pointer)],
+        check_results=[newest_student_serves(pointer, version, note)],
     )
 
 
-def _contest(
-    context: dg.AssetExecutionContext,
-    job: Job,
-    store: Store,
-    client: Client,
-    pointer: InService,
-    seeds: SeedData,
-    report: EvalReport,
-) -> Contest:
-    metric = report.primary_metric
-    new = scores_in_report(report.report, report.shipped, metric) or []
-    original = scores_in_report(report.report, "original", metric)
-    contest = Contest(metric_title(metric), metric in BINARY_METRICS, new, original=original)
-    if not pointer.current:
-        return contest
-    served = served_student(store.artefacts, context.partition_key, pointer.current)
-    work = store.artefacts.work_folder("in_service", context.partition_key)
-    rows = job.evaluation_rows(seeds.test)
-    prediction = prepare_prediction(job, rows, served.bundle / MODEL, None, work, opening=_opening(served.bundle))
-    scored = score_student(job, "sft", answered(context, prediction), seeds, client)
-    asked = set(served.asked)
-    known = {at for at, row in enumerate(rows) if example_key(row) in asked}
-    return Contest(contest.metric, contest.binary, new, scored.scores(metric), original).without(known)
+@dataclass(frozen=True)
+class _Contestants:
+    """Lets bundles answer the job's test rows, each as its own `prompt.json` says, and scores them."""
+
+    context: dg.AssetExecutionContext
+    job: Job
+    store: Store
+    client: Client
+    seeds: SeedData
+
+    def contest(self, bundle: Path, pointer: InService) -> Contest:
+        """The new bundle against the original model and, where there is one, the student in service."""
+        metric = self.job.task.primary_metric
+        # What the evaluated student wrote is not asked: a check of its own tells where the bundle writes otherwise.
+        new = self._scores(bundle, "model_bundle")
+        originals = original_predictions(self.job, self.seeds, self.client)
+        original = originals[0].scores(metric) if originals else None
+        contest = Contest(metric_title(metric), metric in BINARY_METRICS, new, original=original)
+        if not pointer.current:
+            return contest
+        served = served_student(self.store.artefacts, self.context.partition_key, pointer.current)
+        asked, rows = set(served.asked), self.job.evaluation_rows(self.seeds.test)
+        known = {at for at, row in enumerate(rows) if example_key(row) in asked}
+        return replace(contest, served=self._scores(served.bundle, "in_service")).without(known)
+
+    def _scores(self, bundle: Path, asked_before: str) -> list[float | None]:
+        """The scores of a bundle; `asked_before` is the asset in whose work folder its answers may be."""
+        work = self.store.artefacts.work_folder(asked_before, self.context.partition_key)
+        rows = self.job.evaluation_rows(self.seeds.test)
+        prediction = prepare_prediction(self.job, rows, bundle / MODEL, None, work, opening=_opening(bundle))
+        scored = score_student(self.job, "sft", answered(self.context, prediction), self.seeds, self.client)
+        return scored.scores(self.job.task.primary_metric)
 
 
 def _opening(bundle: Path) -> Opening:

@@ -68,8 +68,8 @@ def branch_off(loaded: LoadedConfig, branches: Mapping[str, Mapping[str, Mapping
     _require_data(store, loaded.name)
     paths = [_branch_path(loaded, name, store) for name in branches]
     for path, (name, typed) in zip(paths, branches.items(), strict=True):
-        _take_over_data(store, loaded.name, name)
         _write_branch(path, loaded, typed)
+        _take_over_data(store, loaded.name, name, path)
     return paths
 
 
@@ -104,28 +104,34 @@ def _write_branch(path: Path, loaded: LoadedConfig, typed: Mapping[str, Mapping[
     for section, keys in typed.items():
         content[section] = {**(content.get(section) or {}), **keys}
     place = loaded.data_prefix or os.path.relpath(loaded.data_folder, path.parent)
-    data = {**(content.get("data") or {}), "path": place}
+    # New traces are for the configuration that the data are of; its branches would each be distilled anew.
+    data = {**(content.get("data") or {}), "path": place, "redistil_on": "never"}
     if loaded.students:
         data["students"] = loaded.students
     text = yaml.safe_dump(content | {"data": data}, sort_keys=False, allow_unicode=True)
     write_text(path, f"# {loaded.name}, retuned.\n{text}")
 
 
-def _take_over_data(store: ArtefactStore, partition: str, new_partition: str) -> None:
+def _take_over_data(store: ArtefactStore, partition: str, new_partition: str, path: Path) -> None:
     """Give the new configuration the data of the old one, in the store and in Dagster's catalogue."""
     settle_dagster_home()
     import dagster as dg
 
+    from distil_dagster.definitions import defs
+    from distil_dagster.orchestration.inputs import observe, provenance_taken_over, versions_now
     from distil_dagster.orchestration.partitions import add_partitions
 
+    graph = defs.resolve_asset_graph()
     with dg.DagsterInstance.get() as instance:
         add_partitions(instance, [new_partition])
+        observe(instance, new_partition, versions_now(path))
         for asset in DATA_ASSETS:
-            location = store.copy(asset, partition, new_partition)
+            location, key = store.copy(asset, partition, new_partition), dg.AssetKey(asset)
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(
-                    asset_key=asset,
+                    asset_key=key,
                     partition=new_partition,
                     metadata={"taken_over_from": partition, "path": dg.MetadataValue.path(location)},
+                    tags=provenance_taken_over(instance, graph, key, partition, new_partition),
                 )
             )

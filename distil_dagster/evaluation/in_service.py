@@ -6,7 +6,6 @@ nothing about it, so they do not count; neither do rows where a score is missing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,11 +65,13 @@ class InService:
     def was_withdrawn(self, version: str) -> bool:
         """Whether somebody rolled back from this version: no machine puts it into service again."""
         serving = ""
-        withdrawn = set()
+        withdrawn: set[str] = set()
         for entry in self.history:
-            if entry.action == "rolled back":
-                withdrawn.add(serving)
+            if entry.action == "rolled back" and entry.version in withdrawn:
+                # It takes a mistaken rollback back, and says nothing against the student that it replaces.
                 withdrawn.discard(entry.version)
+            elif entry.action == "rolled back":
+                withdrawn.add(serving)
             if entry.action != "refused":
                 serving = entry.version
         return version in withdrawn
@@ -103,16 +104,22 @@ class Contest:
     served: Sequence[float | None] | None = None
     original: Sequence[float | None] | None = None
 
+    def known(self) -> Contest:
+        """The contest on the rows that the new student and the one in service both have a score for."""
+        sides = [self.new, *([] if self.served is None else [self.served])]
+        return self._on([at for at in range(len(self.new)) if all(side[at] is not None for side in sides)])
+
     def without(self, rows: Collection[int]) -> Contest:
         """The contest without these rows, unless too few are left to say anything."""
         kept = [at for at in range(len(self.new)) if at not in rows]
-        if len(kept) < _FEWEST_ROWS:
-            return self
+        return self if len(kept) < _FEWEST_ROWS else self._on(kept)
+
+    def _on(self, rows: Sequence[int]) -> Contest:
         return replace(
             self,
-            new=[self.new[at] for at in kept],
-            served=None if self.served is None else [self.served[at] for at in kept],
-            original=None if self.original is None else [self.original[at] for at in kept],
+            new=[self.new[at] for at in rows],
+            served=None if self.served is None else [self.served[at] for at in rows],
+            original=None if self.original is None else [self.original[at] for at in rows],
         )
 
 
@@ -131,41 +138,28 @@ class Decision:
 def decide(contest: Contest, seed: int = 0) -> Decision:
     """Put the new student into service unless it is worse than what is there, or than the original model.
 
-    Worse is a lower mean on the same rows: a difference that may be chance is no reason to change what works.
+    Worse is a lower mean on the same rows: a difference that may be chance is no reason to change what works. Only rows
+    count that the student in service has a score for, too; where those are too few, nothing is decided in favour.
     """
-    served = _against(contest, contest.served, seed)
-    original = _against(contest, contest.original, seed)
-    known = [score for score in contest.new if score is not None]
-    score = sum(known) / len(known) if known else None
+    known = contest.known()
+    served, original = (_against(known, other, seed) for other in (known.served, known.original))
     lost = [
-        f"{contest.metric} is {-match.difference:.3f} lower than that of {name} on {match.rows} rows "
+        f"{known.metric} is {-match.difference:.3f} lower than that of {name} on {match.rows} rows "
         f"(p {match.p_value:.2g})"
         for name, match in (("the student in service", served), ("the original model", original))
         if match is not None and match.difference < 0
     ]
-    if score is None:
-        reason = f"{contest.metric} of the new student is unknown"
-    elif lost:
-        reason = "; ".join(lost)
-    else:
-        reason = _why_promoted(contest, served, original)
+    unknown = len(known.new) < max(1, min(_FEWEST_ROWS, len(contest.new)), len(contest.new) / 2)
+    if unknown:
+        lost = [f"{known.metric} is known on {len(known.new)} of {len(contest.new)} rows, too few to decide"]
     return Decision(
-        promoted=score is not None and not lost,
-        reason=reason,
-        score=score,
-        before=_mean(contest.served),
-        original=_mean(contest.original),
-        rows=len(contest.new),
+        promoted=not lost,
+        reason="; ".join(lost) or _why_promoted(known, served, original),
+        score=_mean(known.new),
+        before=_mean(known.served),
+        original=_mean(known.original),
+        rows=len(known.new),
     )
-
-
-def scores_in_report(report: Path, role: str, metric: str) -> list[float | None] | None:
-    """The scores of one model, row by row, as the report keeps them; none where it has no such model."""
-    path = report / "predictions" / f"{role}.jsonl"
-    if not path.is_file():
-        return None
-    lines = path.read_bytes().split(b"\n")
-    return [json.loads(line).get(metric) for line in lines if line]
 
 
 def _against(contest: Contest, other: Sequence[float | None] | None, seed: int) -> Comparison | None:
@@ -178,7 +172,10 @@ def _against(contest: Contest, other: Sequence[float | None] | None, seed: int) 
 
 def _why_promoted(contest: Contest, served: Comparison | None, original: Comparison | None) -> str:
     if served is not None:
-        return f"{contest.metric} is no lower than that of the student in service: {served.difference:+.3f} on {served.rows} rows"
+        return (
+            f"{contest.metric} is no lower than that of the student in service: {served.difference:+.3f} on "
+            f"{served.rows} rows"
+        )
     if original is not None:
         return (
             f"the first student in service; {contest.metric} is no lower than that of the original model: "

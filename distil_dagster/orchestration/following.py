@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from distil_dagster.errors import DistilError
 from distil_dagster.orchestration.config_files import config_folder, config_paths, found_files
@@ -50,7 +50,7 @@ def unambiguous(folder: Path) -> dict[str, Path]:
 
 def is_running(instance: dg.DagsterInstance, partition: str) -> bool:
     """Whether a run of this configuration waits or goes on."""
-    wanted = dg.RunsFilter(tags={PARTITION_TAG: partition}, statuses=list(IN_PROGRESS_RUN_STATUSES))
+    wanted = dg.RunsFilter(tags={PARTITION_TAG: partition}, statuses=list(NOT_FINISHED_STATUSES))
     return bool(instance.get_run_ids(wanted, limit=1))
 
 
@@ -60,7 +60,7 @@ def _observations(context: dg.SensorEvaluationContext, name: str, path: Path) ->
         return
     try:
         versions = versions_now(path)
-    except DistilError as error:
+    except (DistilError, OSError) as error:
         context.log.warning(f"{name}: {error}")
         return
     yield from new_observations(context.instance, name, versions)

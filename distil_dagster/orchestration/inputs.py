@@ -6,23 +6,31 @@ which assets a changed file makes stale, and that the others are not.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
     extract_data_provenance_from_entry,
     extract_data_version_from_entry,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
 )
 
-from distil_dagster.config.catalogue import teachers
+from distil_dagster.config.catalogue import route_of, teachers
 from distil_dagster.config.loading import LoadedConfig, load_config
 from distil_dagster.config.parts import Part, settings_by_part
+from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.data.examples import content_id
 from distil_dagster.data.fingerprints import FileState, job_files
 from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.s3 import fetched_data, s3_client
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 GROUP = "inputs"
 Input = Part | Literal["data_files"]
@@ -60,16 +68,28 @@ specs = [
 
 def input_versions(job: Job, data_files: Mapping[str, FileState]) -> dict[Input, str]:
     """A version of each input, made of its content."""
-    student = job.config.base.student_model_name
+    config = job.config
+    base, cleaning = config.base, config.trace_processing
     beside: Mapping[Part, object] = {
         "task": job.description.model_dump(mode="json"),
-        "student": job.config.data.students.get(student),
-        # Of the teacher, the traces depend on no more than whether it sees the images in them.
-        "trace_processing": teachers()[job.config.base.teacher_model_name].vision,
+        "teacher": _models(config, base.teacher_model_name),
+        "student": config.data.students.get(base.student_model_name),
+        "judge": _models(config, config.evaluation.llm_as_a_judge_model_name),
+        "trace_processing": [
+            _models(config, cleaning.teacher_model_name, *cleaning.relabelling_committee_models),
+            # Of the teacher, the traces depend on no more than whether it sees the images in them.
+            teachers()[base.teacher_model_name].vision,
+        ],
     }
-    of_settings = settings_by_part(job.config).items()
+    of_settings = settings_by_part(config).items()
     versions: dict[Input, str] = {part: content_id(settings, beside.get(part)) for part, settings in of_settings}
     return {**versions, "data_files": files_version(data_files)}
+
+
+def _models(config: PipelineConfig, *names: str) -> list[object]:
+    """Which models answer behind catalogue names: another route to one is another model, another address is not."""
+    routes = [route_of(name, config) for name in names]
+    return [[route.model, {key: value for key, value in route.extra.items() if "cost" not in key}] for route in routes]
 
 
 def data_files(config: LoadedConfig) -> dict[str, FileState]:
@@ -137,6 +157,24 @@ def data_version(context: dg.AssetExecutionContext, reading: Iterable[Input], co
         if key.path[0] != GROUP
     }
     return dg.DataVersion(content_id(code_version, read, made_from))
+
+
+def provenance_taken_over(
+    instance: dg.DagsterInstance, graph: "BaseAssetGraph[Any]", key: dg.AssetKey, source: str, partition: str
+) -> dict[str, str]:
+    """What the event of an artefact that was taken over from another partition says of its versions.
+
+    With the inputs as they were last observed for the new partition: from there on, what changes makes it stale.
+    """
+    version = _version(instance.get_latest_data_version_record(key, False, source))
+    tags = {CODE_VERSION_TAG: graph.get(key).code_version or "", DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    tags |= {} if version is None else {DATA_VERSION_TAG: version}
+    for parent in graph.get(key).parent_keys:
+        record = instance.get_latest_data_version_record(parent, graph.get(parent).is_external, partition)
+        if record is not None:
+            tags[get_input_data_version_tag(parent)] = _version(record) or ""
+            tags[get_input_event_pointer_tag(parent)] = str(record.storage_id)
+    return tags
 
 
 def observed_version(instance: dg.DagsterInstance, partition: str, name: Input) -> str | None:

@@ -20,10 +20,12 @@ from distil_dagster.errors import DistilError
 from distil_dagster.orchestration.config_files import config_folder
 from distil_dagster.orchestration.following import is_running, unambiguous
 from distil_dagster.orchestration.inputs import data_files, files_version, version_read
+from distil_dagster.orchestration.partitions import add_partitions
 
 CHECK_JOB = "check_traces"
 DISTIL_JOB = "distil"
 DRIFT_ASSET = "trace_drift"
+LAST_ASSET = "in_service"
 CAUSE_TAG = "distil/cause"
 NEW_TRACES = "new_traces"
 WORTH_KEY = "worth_a_distillation"
@@ -31,6 +33,7 @@ INTERVAL_VARIABLE = "DISTIL_LOOK_EVERY"
 _LOOK_EVERY = int(os.environ.get(INTERVAL_VARIABLE, "30"))
 """Seconds between two looks; each costs a listing of every bucket's prefix."""
 _NIGHTLY = "0 3 * * *"
+_CHECKS_A_LOOK = 100
 
 
 class Look(Frozen):
@@ -58,20 +61,19 @@ def new_traces_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """
     before = _LOOKS.validate_json(context.cursor or "{}")
     now = _versions(context.log)
-    looks = {
-        name: Look(latest=seen, first=before[name].first if name in before else seen) for name, seen in now.items()
+    # What cannot be read for once is remembered as it was seen before.
+    looks = before | {
+        name: Look(latest=version, first=before[name].first if name in before else version)
+        for name, version in now.items()
     }
-    requests = [
-        _request(name, look.latest)
-        for name, look in looks.items()
-        if name in before
-        and before[name].latest == look.latest
-        and _is_new(context.instance, name, look.latest, look.first)
-    ]
+    unchanged = [name for name, version in now.items() if name in before and before[name].latest == version]
+    new = [name for name in unchanged if _is_new(context.instance, name, now[name], looks[name].first)]
+    # A partition that was deleted would fail the requests of all.
+    add_partitions(context.instance, new)
     return dg.SensorResult(
-        run_requests=requests,
+        run_requests=[_request(name, now[name]) for name in new],
         cursor=_LOOKS.dump_json(looks).decode(),
-        skip_reason=None if requests else f"nothing new for {len(looks)} configurations",
+        skip_reason=None if new else f"nothing new for {len(now)} configurations",
     )
 
 
@@ -86,31 +88,42 @@ def new_traces_schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.Ru
     """Request a check of what is other than what was last distilled or checked."""
     versions = _versions(context.log)
     new = [name for name, version in versions.items() if _is_new(context.instance, name, version, first=version)]
+    add_partitions(context.instance, new)
     yield from (_request(name, versions[name]) for name in new)
     if not new:
         yield dg.SkipReason(f"nothing new for {len(versions)} configurations")
 
 
-@dg.asset_sensor(
-    asset_key=dg.AssetKey(DRIFT_ASSET),
+@dg.sensor(
     name="redistillation",
     job_name=DISTIL_JOB,
-    minimum_interval_seconds=_LOOK_EVERY // 3,
+    minimum_interval_seconds=max(1, _LOOK_EVERY // 3),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Distils anew where a check that the sensor or the schedule of new traces requested found it worth its "
     "price. A check that a person started has no such consequence.",
 )
-def redistillation(
-    context: dg.SensorEvaluationContext, event: dg.EventLogEntry
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request the distillation that a check asks for."""
-    materialization, run = event.asset_materialization, context.instance.get_run_by_id(event.run_id)
-    if materialization is None or run is None or run.tags.get(CAUSE_TAG) != NEW_TRACES:
-        yield dg.SkipReason(f"run {event.run_id} was not requested for new traces")
-    elif not materialization.metadata[WORTH_KEY].value:
-        yield dg.SkipReason(f"{materialization.partition}: not worth a distillation")
-    else:
-        yield dg.RunRequest(run_key=event.run_id, partition_key=materialization.partition, tags={CAUSE_TAG: NEW_TRACES})
+def redistillation(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Request the distillations that the checks since the last look ask for.
+
+    Dagster's own sensor of an asset sees the latest event only, and so would miss one of two checks.
+    """
+    after = int(context.cursor) if context.cursor else None
+    wanted = dg.AssetRecordsFilter(dg.AssetKey(DRIFT_ASSET), after_storage_id=after)
+    records = context.instance.fetch_materializations(wanted, limit=_CHECKS_A_LOOK, ascending=True).records
+    asked = [request for record in records if (request := _consequence(context, record)) is not None]
+    add_partitions(context.instance, [request.partition_key for request in asked if request.partition_key])
+    return dg.SensorResult(
+        run_requests=asked,
+        cursor=str(records[-1].storage_id) if records else context.cursor,
+        skip_reason=None if asked else f"none of {len(records)} checks asks for a distillation",
+    )
+
+
+def _consequence(context: dg.SensorEvaluationContext, record: dg.EventLogRecord) -> dg.RunRequest | None:
+    event, run = record.asset_materialization, context.instance.get_run_by_id(record.run_id)
+    if event is None or run is None or run.tags.get(CAUSE_TAG) != NEW_TRACES or not event.metadata[WORTH_KEY].value:
+        return None
+    return dg.RunRequest(run_key=record.run_id, partition_key=event.partition, tags={CAUSE_TAG: NEW_TRACES})
 
 
 def _versions(log: Logger) -> dict[str, str]:
@@ -121,16 +134,27 @@ def _versions(log: Logger) -> dict[str, str]:
             config = load_config(path)
             if config.config.data.redistil_on != "never":
                 found[name] = files_version(data_files(config))
-        except DistilError as error:
+        except (DistilError, OSError) as error:
             log.warning(f"{name}: {error}")
     return found
 
 
 def _is_new(instance: dg.DagsterInstance, name: str, version: str, first: str) -> bool:
-    """Whether files of this version were neither distilled nor checked, and no run is about to."""
-    read = {version_read(instance, asset, name, "data_files") for asset in ("traces", DRIFT_ASSET)} - {None}
-    changed = version not in read if read else version != first
+    """Whether files of this version were neither distilled nor checked, and no run is about to.
+
+    A distillation that failed on its way distilled nothing, though it has read the traces.
+    """
+    began, ended = (_position(instance, asset, name) for asset in ("traces", LAST_ASSET))
+    assets = [DRIFT_ASSET, *(["traces"] if 0 < began < ended else [])]
+    read = {version_read(instance, asset, name, "data_files") for asset in assets} - {None}
+    changed = version not in read if read or ended else version != first
     return changed and version != files_version({}) and not is_running(instance, name)
+
+
+def _position(instance: dg.DagsterInstance, asset: str, name: str) -> int:
+    """Where the latest materialization of an asset stands among all events; 0 where there is none."""
+    record = instance.get_latest_data_version_record(dg.AssetKey(asset), False, name)
+    return 0 if record is None else record.storage_id
 
 
 def _request(name: str, version: str) -> dg.RunRequest:

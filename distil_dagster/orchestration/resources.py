@@ -72,5 +72,5 @@ class DistilConfig(dg.ConfigurableResource):
         if partition is None or context.instance is None:
             return
         # A mistake in the configuration is the asset's to tell.
-        with suppress(DistilError):
+        with suppress(DistilError, OSError):
             observe(context.instance, partition, versions_now(config_path(partition), self._typed))

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from projects import opened_project
 
+from distil_dagster.evaluation.in_service import decide
 from distil_dagster.evaluation.served_students import pointer_of, served_student
 from distil_dagster.export.bundle import bundle_version
 
@@ -70,6 +71,23 @@ def test_a_refused_student_fails_the_check_with_the_reason(in_turn):
     evaluation = record.event.dagster_event.asset_check_evaluation_data
     assert not evaluation.passed
     assert "lower than that of the student in service" in evaluation.description
+
+
+def test_a_pointer_that_is_moved_while_a_student_is_measured_is_left_alone(in_turn, monkeypatch):
+    project, instance, _ = in_turn
+    before = pointer_of(project.store, project.partition)
+    moved = before.after(before.history[0].model_copy(update={"action": "rolled back", "reason": "meanwhile"}))
+
+    def measured_slowly(*arguments):
+        project.store.save("in_service", project.partition, moved)
+        return decide(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distil_dagster.assets.service.decide", measured_slowly)
+        result = project.run(assets=["in_service"], instance=instance)
+    assert not result.success
+    assert pointer_of(project.store, project.partition) == moved
+    project.store.save("in_service", project.partition, before)
 
 
 def test_after_a_rollback_no_run_puts_the_withdrawn_student_into_service_again(in_turn, monkeypatch, tmp_path):

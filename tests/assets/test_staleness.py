@@ -38,6 +38,10 @@ TABLE = {
     "evaluation.llm_as_a_judge_model_name": ("deepseek.v3.1", {"teacher_evaluation", "eval_report", "rlvr_adapter"}),
     "data.students": ({"SmolLM2-135M-Instruct": "weights-org/another-student"}, {"sft_adapter"}),
     "data.budget_usd": (5, set()),
+    "data.models": (
+        {"openai.gpt-oss-120b": {"model": "openai/other", "api_key_env": "NO_KEY_NEEDED"}},
+        {"teacher_evaluation", "synthetic_dataset", "eval_report", "rlvr_adapter"},
+    ),
 }
 
 

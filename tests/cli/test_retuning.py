@@ -4,10 +4,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
 from distil_dagster.assets.training import Adapter
+from distil_dagster.cli.retuning import DATA_ASSETS
 from distil_dagster.data.store import ArtefactStore
 from distil_dagster.evaluation.artefacts import EvalReport
 
@@ -92,6 +94,24 @@ def test_another_student_stands_beside_the_first_under_a_name_of_its_own(home, t
     assert again.returncode == 1
     assert "there is a configuration called letters_qwen already" in again.stderr
     assert "distil-dagster retune letters_qwen" in again.stderr
+
+
+def test_data_that_were_taken_over_are_fresh_until_their_settings_change(home):
+    from assets.test_staleness import stale
+
+    from distil_dagster.orchestration.inputs import observe, versions_now
+
+    branch = home.folder / "configs" / "letters_qwen.yaml"
+    settings = yaml.safe_load(branch.read_text())
+    assert settings["data"]["redistil_on"] == "never"
+    with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
+        # As the command itself, outside the time for which it has simulated teachers.
+        observe(instance, "letters_qwen", versions_now(branch))
+        assert stale(instance, "letters_qwen") & set(DATA_ASSETS) == set()
+        settings["synthgen"]["generation_target"] = 19
+        branch.write_text(yaml.safe_dump(settings))
+        observe(instance, "letters_qwen", versions_now(branch))
+        assert stale(instance, "letters_qwen") & set(DATA_ASSETS) == {"synthetic_dataset"}
 
 
 @pytest.mark.parametrize("name", ["", "config", "a,b", "../x"])

@@ -11,6 +11,8 @@ from distil_dagster.orchestration.following import configurations
 from distil_dagster.orchestration.inputs import INPUTS, observed_version
 from distil_dagster.orchestration.partitions import configs
 
+DESCRIPTION = '{"task_description": "Sort.", "classes_description": {"a": "One.", "b": "Another."}}'
+
 
 @pytest.fixture
 def project(tmp_path, case, small_config):
@@ -89,12 +91,31 @@ def test_a_configuration_with_mistakes_is_a_partition_and_nothing_of_it_is_obser
     assert partitions(instance) == ["letters"]
 
 
-def test_nothing_is_observed_of_a_configuration_while_a_run_of_it_goes_on(project, instance, look):
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_nothing_is_observed_of_a_configuration_while_a_run_of_it_waits_or_goes_on(project, instance, look, status):
     look()
     run = instance.create_run_for_job(
-        defs.resolve_job_def("distil"), tags={"dagster/partition": "letters"}, status=dg.DagsterRunStatus.STARTED
+        defs.resolve_job_def("distil"), tags={"dagster/partition": "letters"}, status=status
     )
     project.set("tuning", "lora_r", 4)
     assert look().asset_events == []
     instance.report_run_canceled(run)
     assert len(look().asset_events) == 1
+
+
+def test_a_file_that_may_not_be_read_keeps_no_other_configuration_from_being_observed(
+    project, instance, look, small_config, tmp_path, monkeypatch
+):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "job_description.json").write_text(DESCRIPTION)
+    closed = small_config | {"data": small_config["data"] | {"path": str(folder)}}
+    (project.root / "configs" / "closed.yaml").write_text(yaml.safe_dump(closed))
+
+    def refuse(place, client=None):
+        if str(place) == str(folder):
+            raise PermissionError(13, "Permission denied", str(folder / "traces.jsonl"))
+        return {}
+
+    monkeypatch.setattr("distil_dagster.orchestration.inputs.job_files", refuse)
+    assert {event.partition for event in look().asset_events} == {"letters"}

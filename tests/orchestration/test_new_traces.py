@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.definitions.partitions.context import partition_loading_context
 from projects import opened_project
 
 from distil_dagster.definitions import defs
 from distil_dagster.orchestration.new_traces import new_traces_schedule, new_traces_sensor, redistillation
 from distil_dagster.orchestration.partitions import add_partitions
+from distil_dagster.traces.ingest import Traces
 
 
 @pytest.fixture
@@ -59,6 +60,13 @@ def grow(folder, lines: int = 1) -> None:
         for number in range(lines):
             turns = [{"role": "user", "content": f"new {number}"}, {"role": "assistant", "content": "bills"}]
             file.write(json.dumps({"messages": turns}) + "\n")
+
+
+def distilled(project, instance) -> None:
+    """The traces as a distillation leaves them that came to its end."""
+    assert project.run(assets=["traces"], instance=instance).success
+    project.store.save("distilled_traces", project.partition, project.store.load("traces", project.partition, Traces))
+    instance.report_runless_asset_event(dg.AssetMaterialization("in_service", partition=project.partition))
 
 
 def test_what_was_there_at_the_first_look_starts_nothing(sensor):
@@ -109,15 +117,35 @@ def test_a_configuration_that_wants_no_distillation_is_not_requested(sensor, pro
 
 
 def test_traces_that_were_distilled_are_not_new(sensor, instance, project, folder):
-    assert project.run(assets=["traces"], instance=instance).success
+    distilled(project, instance)
     assert [sensor.look() for _ in range(3)] == [[], [], []]
     grow(folder)
     assert [sensor.look(), sensor.look()] == [[], ["letters"]]
 
 
 def test_traces_that_came_while_nobody_looked_are_new_at_the_first_look(sensor, instance, project, folder):
-    assert project.run(assets=["traces"], instance=instance).success
+    distilled(project, instance)
     grow(folder)
+    assert [sensor.look(), sensor.look()] == [[], ["letters"]]
+
+
+def test_a_distillation_that_failed_on_its_way_distilled_nothing(sensor, instance, project, folder):
+    distilled(project, instance)
+    grow(folder)
+    assert project.run(assets=["traces"], instance=instance).success
+    assert [sensor.look(), sensor.look()] == [[], ["letters"]]
+
+
+def test_a_configuration_that_cannot_be_read_for_once_is_remembered(sensor, project, folder):
+    held = (folder / "traces.jsonl").read_bytes()
+    (folder / "traces.jsonl").unlink()
+    sensor.look()
+    config = project.root / "configs" / "letters.yaml"
+    text = config.read_text()
+    config.write_text("base: [")
+    (folder / "traces.jsonl").write_bytes(held)
+    assert sensor.look() == []
+    config.write_text(text)
     assert [sensor.look(), sensor.look()] == [[], ["letters"]]
 
 
@@ -145,7 +173,7 @@ def nightly(instance) -> list[str]:
 
 def test_the_schedule_requests_what_is_other_than_what_was_distilled(instance, project, folder):
     assert nightly(instance) == []
-    assert project.run(assets=["traces"], instance=instance).success
+    distilled(project, instance)
     assert nightly(instance) == []
     grow(folder)
     assert nightly(instance) == ["letters"]
@@ -153,15 +181,12 @@ def test_the_schedule_requests_what_is_other_than_what_was_distilled(instance, p
 
 def checked(project, instance, **tags) -> list[dg.RunRequest]:
     """The requests that follow on a check of traces in a run with these tags."""
-    result = project.run(job="check_traces", instance=instance, tags=tags)
-    assert result.success
-    context = dg.build_sensor_context(instance=instance, definitions=defs)
-    with partition_loading_context(dynamic_partitions_store=instance):
-        return list(redistillation.evaluate_tick(context).run_requests)
+    assert project.run(job="check_traces", instance=instance, tags=tags).success
+    return list(redistillation(dg.build_sensor_context(instance=instance, definitions=defs)).run_requests)
 
 
 def test_a_check_that_finds_drift_is_followed_by_a_distillation(instance, project, folder):
-    assert project.run(assets=["traces"], instance=instance).success
+    distilled(project, instance)
     with (folder / "traces.jsonl").open("a", encoding="utf-8") as file:
         for number in range(60):
             text = f"Wo bleibt eigentlich meine Sendung mit der Nummer {number}, die ich vorgestern bestellt habe?"
@@ -172,18 +197,31 @@ def test_a_check_that_finds_drift_is_followed_by_a_distillation(instance, projec
     assert request.tags["distil/cause"] == "new_traces"
 
 
+def test_each_of_two_checks_between_two_looks_has_its_distillation(instance, project):
+    for name in ("one", "two"):
+        shutil.copy(project.root / "configs" / "letters.yaml", project.root / "configs" / f"{name}.yaml")
+    cause = {"distil/cause": "new_traces"}
+    for name in ("one", "two"):
+        other = replace(project, partition=name)
+        assert other.run(job="check_traces", instance=instance, tags=cause).success
+    result = redistillation(dg.build_sensor_context(instance=instance, definitions=defs))
+    assert [request.partition_key for request in result.run_requests] == ["one", "two"]
+    again = redistillation(dg.build_sensor_context(instance=instance, definitions=defs, cursor=result.cursor))
+    assert not again.run_requests
+
+
 def test_a_check_that_a_person_started_is_followed_by_nothing(instance, project):
     assert checked(project, instance) == []
 
 
 def test_a_check_that_finds_nothing_worth_it_is_followed_by_nothing(instance, project, folder):
-    assert project.run(assets=["traces"], instance=instance).success
+    distilled(project, instance)
     grow(folder, lines=3)
     assert checked(project, instance, **{"distil/cause": "new_traces"}) == []
 
 
 def test_traces_that_were_checked_are_not_requested_again(sensor, instance, project, folder):
-    assert project.run(assets=["traces"], instance=instance).success
+    distilled(project, instance)
     grow(folder)
     checked(project, instance, **{"distil/cause": "new_traces"})
     assert [sensor.look() for _ in range(3)] == [[], [], []]
