@@ -85,6 +85,27 @@ def test_a_fetch_that_was_cut_off_leaves_the_old_file_or_the_new_one(job, tmp_pa
     assert (fetched(job, tmp_path) / "traces.jsonl").read_bytes() == b"new"
 
 
+def test_what_was_not_asked_for_is_neither_fetched_nor_removed_nor_forgotten(job, tmp_path):
+    downloads: list[str] = []
+
+    def note(operation, arguments, _named):
+        downloads.append(arguments[1].rpartition("/")[2]) if operation == "download_file" else None
+
+    prefix = Prefix.at(f"{job.url}/jobs/letters", Client(job.client, note))
+    folder = fetch_job_files(prefix, tmp_path, ["job_description.json"])
+    assert names(folder) == {"job_description.json"}
+    fetch_job_files(prefix, tmp_path)
+    downloads.clear()
+    job.put("jobs/letters/job_description.json", b'{"task_description": "Sort anew."}')
+    job.client.delete_object(Bucket=job.name, Key="jobs/letters/test.csv")
+    fetch_job_files(prefix, tmp_path, ["job_description.json"])
+    assert names(folder) == {"job_description.json", "traces.jsonl", "test.csv"}
+    assert JobFolder(folder).job_description().task_description == "Sort anew."
+    fetch_job_files(prefix, tmp_path)
+    assert names(folder) == {"job_description.json", "traces.jsonl"}
+    assert downloads == ["job_description.json"]
+
+
 def test_two_prefixes_have_two_folders(job, tmp_path):
     job.put("jobs/boats/job_description.json", DESCRIPTION)
     boats = fetch_job_files(job.prefix("jobs/boats"), tmp_path)

@@ -1,3 +1,6 @@
+import os
+import threading
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from pydantic import Field
 
 from distil_dagster.data.examples import Example
 from distil_dagster.data.messages import Frozen, Message
-from distil_dagster.data.store import ArtefactStore, whole_folder
+from distil_dagster.data.store import ArtefactStore, _exchange, whole_folder
 from distil_dagster.data.tables import preview, read_table, write_table
 
 
@@ -167,3 +170,121 @@ def test_an_artefact_can_be_removed_and_no_other_goes_with_it(tmp_path):
     store.remove("sample", "never")
     assert store.partitions("sample") == ["boats"]
     assert [path.name for path in (tmp_path / "sample").iterdir()] == ["boats"]
+
+
+@pytest.fixture
+def no_exchange(monkeypatch):
+    """A file system, or a system, that cannot let two folders change places."""
+    monkeypatch.setattr("distil_dagster.data.store._exchange", lambda *_: False)
+
+
+class Killed(BaseException):
+    """Stands for a kill: what would have come after it does not."""
+
+
+@pytest.fixture
+def killed_between(no_exchange, monkeypatch):
+    """A write of the artefact `sample` of `letters` that is killed when the old one has stepped aside."""
+
+    def write(store: ArtefactStore, text: str) -> None:
+        replace = Path.replace
+
+        def die(self: Path, target: Path) -> Path:
+            replace(self, target)
+            if self == store.folder("sample", "letters"):
+                raise Killed
+            return target
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(Path, "replace", die)
+            store.save("sample", "letters", OlderSample(text))
+        assert not store.folder("sample", "letters").exists()
+
+    return write
+
+
+def test_a_reader_never_misses_an_artefact_that_is_replaced(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    if not _exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this file system cannot let two folders change places")
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("0"))
+
+    def write() -> None:
+        for number in range(200):
+            store.save("sample", "letters", OlderSample(str(number)))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = [os.path.exists(store.folder("sample", "letters"))]  # noqa: PTH110 # the quickest look there is
+    while writer.is_alive():
+        found.append(os.path.exists(store.folder("sample", "letters")))  # noqa: PTH110
+    assert all(found)
+    assert store.load("sample", "letters", OlderSample) == OlderSample("199")
+    assert [path.name for path in (tmp_path / "sample").iterdir()] == ["letters"]
+
+
+def test_without_an_exchange_a_second_version_replaces_the_first_all_the_same(tmp_path, no_exchange):
+    store = ArtefactStore(tmp_path)
+    for text in ("first", "second"):
+        store.save("sample", "letters", OlderSample(text))
+    assert store.load("sample", "letters", OlderSample) == OlderSample("second")
+    assert [path.name for path in (tmp_path / "sample").iterdir()] == ["letters"]
+
+
+def test_an_artefact_whose_writer_was_killed_between_two_renames_is_found_again(tmp_path, killed_between):
+    store = ArtefactStore(tmp_path)
+    for partition in ("letters", "letters.2"):
+        store.save("sample", partition, OlderSample(partition))
+    killed_between(store, "never seen")
+    assert store.load("sample", "letters", OlderSample) == OlderSample("letters")
+    store.save("sample", "letters", OlderSample("next"))
+    assert sorted(path.name for path in (tmp_path / "sample").iterdir()) == ["letters", "letters.2"]
+
+
+@pytest.mark.parametrize("way", ["exists", "copied"])
+def test_whoever_asks_for_a_lost_artefact_finds_it(tmp_path, killed_between, way):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("first"))
+    killed_between(store, "never seen")
+    if way == "exists":
+        assert store.exists("sample", "letters")
+    else:
+        store.copy("sample", "letters", "boats")
+        assert store.load("sample", "boats", OlderSample) == OlderSample("first")
+
+
+def test_a_writer_is_not_hindered_by_a_reader_that_brings_the_old_one_back(tmp_path, no_exchange, monkeypatch):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("first"))
+    replace, read = Path.replace, []
+
+    def read_between(self: Path, target: Path) -> Path:
+        replace(self, target)
+        if self == store.folder("sample", "letters") and not read:
+            read.append(store.load("sample", "letters", OlderSample))
+        return target
+
+    monkeypatch.setattr(Path, "replace", read_between)
+    store.save("sample", "letters", OlderSample("second"))
+    assert read == [OlderSample("first")]
+    assert store.load("sample", "letters", OlderSample) == OlderSample("second")
+    assert [path.name for path in (tmp_path / "sample").iterdir()] == ["letters"]
+
+
+def test_what_was_removed_does_not_come_back_from_a_write_that_was_killed(tmp_path):
+    store = ArtefactStore(tmp_path)
+    for partition in ("letters", "boats"):
+        store.save("sample", partition, OlderSample(partition))
+    (tmp_path / "sample" / "boats").rename(tmp_path / "sample" / f".letters.{uuid.uuid4().hex}.old")
+    store.remove("sample", "letters")
+    assert not store.exists("sample", "letters")
+
+
+def test_what_was_removed_does_not_come_back_from_a_removal_that_was_killed(tmp_path, monkeypatch):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("so"))
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    store.remove("sample", "letters")
+    assert not store.exists("sample", "letters")

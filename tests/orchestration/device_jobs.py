@@ -96,6 +96,7 @@ sample = dg.Definitions(
         dg.define_asset_job("dies_once", selection=["ends_badly_once"]),
         dg.define_asset_job("endless", selection=["waits"]),
         dg.define_asset_job("deaf", selection=["ignores_requests"]),
+        dg.define_asset_job("two_endless", selection=["waits", "ignores_requests"]),
         dg.define_asset_job("training", selection=["trained"]),
     ],
     executor=device_executor,

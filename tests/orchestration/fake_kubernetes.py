@@ -25,10 +25,13 @@ class FakeKubernetes:
     """What was asked of the cluster, and what its pods are said to be.
 
     `pod_status` stands for the status that the processes would give a pod, and `runs` is whether there are any.
+    `refuses` is how many jobs more it fails to delete, and `looks` how often pods were asked for.
     """
 
     kubeconfig: Path
     runs: bool = True
+    refuses: int = 0
+    looks: int = 0
     pod_status: Mapping[str, Any] | None = None
     created: list[dict[str, Any]] = field(default_factory=list)
     namespaces: list[str] = field(default_factory=list)
@@ -40,13 +43,16 @@ class FakeKubernetes:
         name = job["metadata"]["name"]
         self.created.append(job)
         self.namespaces.append(namespace)
-        (container,) = job["spec"]["template"]["spec"]["containers"]
         if self.runs:
-            given = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
-            self.processes[name] = subprocess.Popen(
-                container["args"], env={**os.environ, **given}, start_new_session=True
-            )
+            self.start(name)
         return job
+
+    def start(self, name: str) -> None:
+        """Start the process that is a job's container."""
+        (job,) = [job for job in self.created if job["metadata"]["name"] == name]
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        given = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+        self.processes[name] = subprocess.Popen(container["args"], env={**os.environ, **given}, start_new_session=True)
 
     def job(self, name: str) -> dict[str, Any] | None:
         if name in self.deleted or not any(job["metadata"]["name"] == name for job in self.created):
@@ -56,12 +62,18 @@ class FakeKubernetes:
         return {"metadata": {"name": name}, "status": status}
 
     def pods(self, name: str) -> list[dict[str, Any]]:
+        self.looks += 1
         return [{"metadata": {"name": f"{name}-x1"}, "status": self._pod_status(name)}] if self.job(name) else []
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> bool:
+        """Whether it was done."""
+        if self.refuses:
+            self.refuses -= 1
+            return False
         self.deleted.append(name)
         if name in self.processes:
             os.killpg(self.processes[name].pid, signal.SIGTERM)
+        return True
 
     def _pod_status(self, name: str) -> Mapping[str, Any]:
         if self.pod_status is not None:
@@ -133,9 +145,8 @@ def _handler(cluster: FakeKubernetes) -> type[BaseHTTPRequestHandler]:
 
         def do_DELETE(self) -> None:
             jobs = _JOBS.match(self.path.partition("?")[0])
-            if jobs:
-                cluster.delete(jobs["name"])
-            self._answer(200, {})
+            is_done = cluster.delete(jobs["name"]) if jobs else True
+            self._answer(200 if is_done else 500, {})
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             text = json.dumps(body).encode()

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from threading import Thread
 
 import dagster as dg
 import pytest
@@ -134,8 +135,8 @@ def status(phase: str, container: dict, **more) -> dict:
         ),
         (status("Succeeded", ended(0, "Completed")), "ended without a word of how the step went", False),
         (
-            status("Pending", waiting("ImagePullBackOff", 'Back-off pulling image "distil:1"')),
-            'container dagster cannot start: ImagePullBackOff: Back-off pulling image "distil:1"',
+            status("Pending", waiting("InvalidImageName", 'couldn\'t parse image name "distil::1"')),
+            'container dagster cannot start: InvalidImageName: couldn\'t parse image name "distil::1"',
             True,
         ),
     ],
@@ -146,6 +147,37 @@ def test_what_became_of_a_pod_is_the_steps_reason(cluster, pod, reason, deleted)
         assert not result.success
         assert reason in failure_of(result)
     assert bool(cluster.deleted) == deleted
+
+
+PULL_FAILED = status("Pending", waiting("ImagePullBackOff", "Back-off pulling image: 429 Too Many Requests"))
+
+
+def test_a_pod_that_the_cluster_tries_to_start_again_is_waited_for_and_told_once(cluster):
+    cluster.runs, cluster.pod_status = False, PULL_FAILED
+
+    def pull() -> None:
+        wait_until(lambda: cluster.looks >= 3)
+        cluster.start(cluster.created[0]["metadata"]["name"])
+        cluster.pod_status = None
+
+    thread = Thread(target=pull)
+    thread.start()
+    with dg.instance_for_test() as instance, executed("two_devices", on(cluster), instance) as result:
+        assert result.success
+        lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    thread.join()
+    (told,) = [line for line in lines if "429 Too Many Requests" in line]
+    assert told.endswith("the cluster tries again, and has 300 seconds for it")
+    assert not cluster.deleted
+
+
+def test_a_pod_that_was_tried_to_start_for_long_fails_its_step(cluster, monkeypatch):
+    monkeypatch.setattr("distil_dagster.orchestration.kubernetes_steps._SECONDS_OF_TRYING", 1.0)
+    cluster.runs, cluster.pod_status = False, PULL_FAILED
+    with executed("dies", on(cluster)) as result:
+        assert not result.success
+        assert "container dagster cannot start: ImagePullBackOff: Back-off" in failure_of(result)
+    assert len(cluster.deleted) == 1
 
 
 def test_what_a_pod_waits_for_is_told_once(cluster):
@@ -172,6 +204,20 @@ def test_a_terminated_run_deletes_its_job_and_the_step_ends(cluster, left):
         (process,) = cluster.processes.values()
         process.wait(timeout=30)
     assert cluster.deleted == [cluster.created[0]["metadata"]["name"]]
+
+
+def test_a_job_that_cannot_be_deleted_is_told_and_those_behind_it_are_deleted(cluster):
+    cluster.runs, cluster.pod_status, cluster.refuses = False, {"phase": "Pending"}, 1
+    with dg.instance_for_test() as instance, launched("two_endless", on(cluster), instance) as run:
+        instance.event_log_storage.set_concurrency_slots("gpu", 2)
+        wait_until(lambda: len(cluster.created) == 2)
+        run.terminate()
+        wait_until(lambda: run.status == dg.DagsterRunStatus.CANCELED)
+        entries = [entry for entry in instance.all_logs(run.run_id) if "could not be ended" in entry.user_message]
+        assert ["(500)" in entry.dagster_event.engine_event_data.error.to_string() for entry in entries] == [True]
+        assert run.failures() == ["the step was terminated with its run\n"] * 2
+        assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
+    assert len(cluster.deleted) == 1
 
 
 def test_in_a_pod_of_the_run_launcher_jobs_inherit_its_settings(cluster):

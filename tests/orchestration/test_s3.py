@@ -9,7 +9,8 @@ import pytest
 from s3 import bucket_served
 
 from distil_dagster.data.objects import StorageError
-from distil_dagster.orchestration.s3 import fetched_data, s3_client, s3_prefix
+from distil_dagster.job import open_job
+from distil_dagster.orchestration.s3 import fetched_data, fetched_description, s3_client, s3_prefix
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,3 +66,17 @@ def test_a_jobs_data_is_fetched_below_the_folder_for_work(monkeypatch, tmp_path)
         folder = fetched_data(f"{bucket.url}/jobs/letters")
     assert folder.parent == tmp_path / "work" / "data"
     assert [path.name for path in folder.iterdir()] == ["job_description.json"]
+
+
+def test_a_job_is_opened_with_its_description_alone(monkeypatch, tmp_path):
+    with bucket_served() as bucket:
+        monkeypatch.setenv("DISTIL_WORK", str(tmp_path / "work"))
+        description = b'{"task_description": "Sort.", "classes_description": {"bills": "money", "boats": "ships"}}'
+        bucket.put("jobs/letters/job_description.json", description)
+        bucket.put("jobs/letters/traces.jsonl", b"no trace\n")
+        bucket.put("jobs/letters/train.csv", b"no table")
+        config = tmp_path / "letters.yaml"
+        config.write_text(f"base: {{task: classification}}\ndata: {{path: {bucket.url}/jobs/letters}}\n")
+        job = open_job(config, fetch=fetched_description)
+    assert set(job.description.classes_description) == {"bills", "boats"}
+    assert [path.name for path in job.folder.path.iterdir()] == ["job_description.json"]
