@@ -111,8 +111,9 @@ class _Run:
 
 
 def _job_of(defs: "dg.Definitions", job: "dg.JobDefinition", assets: "list[dg.AssetKey]") -> "dg.JobDefinition":
-    """The job, or where selected assets are not its own that of the traces' drift, the one asset beside it."""
-    return job if {*assets} <= {*job.asset_layer.executable_asset_keys} else defs.resolve_job_def("check_traces")
+    """The job; where not all selected assets are its own, the one that Dagster makes of all there are."""
+    own = {*assets} <= {*job.asset_layer.executable_asset_keys}
+    return job if own else defs.resolve_implicit_global_asset_job_def()
 
 
 def settle_dagster_home() -> None:
