@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,10 +29,11 @@ class _Fetched(Frozen):
 _FETCHED: TypeAdapter[dict[str, _Fetched]] = TypeAdapter(dict[str, _Fetched])
 
 
-def fetch_job_files(prefix: Prefix, work: Path) -> Path:
+def fetch_job_files(prefix: Prefix, work: Path, names: Collection[str] = JOB_FILES) -> Path:
     """The folder below `work` with the job's files as they are in the bucket now; others there are left alone.
 
     Only what changed is fetched, each file aside and renamed. What is gone from the bucket is gone from the folder.
+    With fewer `names`, that holds for these, and the job's other files stay as they were fetched last, if ever.
 
     Raises:
         StorageError: the bucket cannot be used, or there is no job description.
@@ -46,9 +48,11 @@ def fetch_job_files(prefix: Prefix, work: Path) -> Path:
     folder, note = work / "data" / name, work / "data" / f".{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     before = _read_note(note)
-    now = {key: _file(prefix, state, folder, before.get(key)) for key, state in listed.items()}
-    for key in JOB_FILES:
-        if key not in listed:
+    now = {key: fetched for key, fetched in before.items() if key not in names}
+    for key in names:
+        if key in listed:
+            now[key] = _file(prefix, listed[key], folder, before.get(key))
+        else:
             (folder / key).unlink(missing_ok=True)
     if now != before:
         write_text(note, _FETCHED.dump_json(now).decode())

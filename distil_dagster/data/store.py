@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import glob
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -20,6 +24,9 @@ from distil_dagster.data.artefact_files import (
 from distil_dagster.data.objects import Prefix
 
 UNPARTITIONED = "all"
+# Of Linux's renameat2, in <linux/fs.h> and <fcntl.h>.
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
 
 
 @contextmanager
@@ -64,7 +71,7 @@ class ArtefactStore:
 
     def exists(self, name: str, partition: str | None) -> bool:
         """Whether the artefact was ever written."""
-        return (self.folder(name, partition) / JSON_FILE).is_file()
+        return (self._found(name, partition) / JSON_FILE).is_file()
 
     def partitions(self, name: str) -> list[str]:
         """The partitions that have the artefact `name`, in alphabetical order."""
@@ -99,7 +106,7 @@ class ArtefactStore:
         Raises:
             FileNotFoundError: it was never written.
         """
-        return read_artefact(self.folder(name, partition), kind)
+        return read_artefact(self._found(name, partition), kind)
 
     def copy(self, name: str, partition: str, new_partition: str) -> str:
         """Give another partition the artefact `name` of `partition`, and give its location.
@@ -109,24 +116,76 @@ class ArtefactStore:
         """
         target = self.folder(name, new_partition)
         with whole_folder(target) as folder:
-            link_tree(self.folder(name, partition), folder, dirs_exist_ok=True)
+            link_tree(self._found(name, partition), folder, dirs_exist_ok=True)
         return str(target)
 
     def remove(self, name: str, partition: str | None) -> None:
         """Remove an artefact, where there is one; it is never seen half removed."""
         target = self.folder(name, partition)
-        aside = target.parent / f".{target.name}.{uuid.uuid4().hex}.old"
+        # Before it goes, lest a reader takes one of them for it.
+        _remove_old(target)
+        aside = target.parent / f".{target.name}.{uuid.uuid4().hex}.gone"
         with suppress(FileNotFoundError):
             target.replace(aside)
             shutil.rmtree(aside)
 
+    def _found(self, name: str, partition: str | None) -> Path:
+        """The artefact's folder, with what was lost in it brought back."""
+        target = self.folder(name, partition)
+        if not target.exists():
+            _bring_back(target)
+        return target
+
 
 def _replace_folder(new: Path, target: Path) -> None:
-    """Put `new` in the place of `target`: a folder cannot be renamed over a full one, so the old one steps aside."""
-    if not target.exists():
-        new.replace(target)
+    """Put `new` in the place of `target`, in one step where the system can."""
+    if _exchange(new, target):
+        shutil.rmtree(new)
         return
-    old = target.parent / f".{target.name}.{uuid.uuid4().hex}.old"
-    target.replace(old)
-    new.replace(target)
-    shutil.rmtree(old)
+    # A folder cannot be renamed over a full one, so the old one steps aside; a reader between may bring it back.
+    while not _renamed(new, target):
+        with suppress(FileNotFoundError):
+            target.replace(target.parent / f".{target.name}.{uuid.uuid4().hex}.old")
+    _remove_old(target)
+
+
+def _exchange(new: Path, target: Path) -> bool:
+    """Whether two folders have changed places: readers find one or the other, and a kill loses neither.
+
+    Not where there is no target yet, without Linux's renameat2, or on file systems such as NFS.
+    """
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError):
+        return False
+    paths = os.fsencode(new), os.fsencode(target)
+    return bool(renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
+
+
+def _renamed(new: Path, target: Path) -> bool:
+    """Whether `new` has become `target`, which is so unless that is full."""
+    try:
+        new.replace(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _bring_back(target: Path) -> None:
+    """Give a folder that a writer lost when it was killed between two renames its place again: the newest, if any."""
+    # A writer that lives may meanwhile have put the new one there, and removed the old one.
+    with suppress(OSError):
+        newest = max(_old(target), key=lambda path: path.stat().st_ctime_ns, default=None)
+        if newest is not None:
+            newest.rename(target)
+
+
+def _remove_old(target: Path) -> None:
+    for old in _old(target):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(target: Path) -> list[Path]:
+    return list(target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 32}.old"))

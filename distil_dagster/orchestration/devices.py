@@ -4,12 +4,14 @@ Dagster gives a run one executor, so the choice is made inside it: the step-dele
 handler of the step's device.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
+from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
 DEVICE_TAG = "distil/device"
@@ -47,7 +49,7 @@ class DeviceStepHandler(StepHandler):
 
         An executor that is asked to end does neither, and the place would stay taken until run monitoring frees it.
         """
-        yield from self._handler(step_handler_context).terminate_step(step_handler_context)
+        yield from self._end(step_handler_context)
         key, storage = step_key(step_handler_context), step_handler_context.instance.event_log_storage
         if not has_reported(step_handler_context):
             error = SerializableErrorInfo("the step was terminated with its run\n", [], None)
@@ -55,6 +57,17 @@ class DeviceStepHandler(StepHandler):
             yield DagsterEvent.step_failure_event(step_context, StepFailureData(error, None))
         if storage.supports_global_concurrency_limits:
             storage.free_concurrency_slot_for_step(step_handler_context.execute_step_args.run_id, key)
+
+    def _end(self, context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        """The executor ends one step after another: an error raised here would leave those behind it running."""
+        try:
+            yield from self._handler(context).terminate_step(context)
+        except Exception:  # of a cluster's API, of any kind.
+            key = step_key(context)
+            error = EngineEventData.engine_error(serializable_error_info_from_exc_info(sys.exc_info()))
+            yield DagsterEvent.engine_event(
+                context.get_step_context(key), f"{key} could not be ended, and may still run: end it by hand", error
+            )
 
     def _handler(self, context: StepHandlerContext) -> StepHandler:
         device = context.step_tags[step_key(context)].get(DEVICE_TAG, "cpu")

@@ -27,7 +27,7 @@ from distil_dagster.data.examples import content_id
 from distil_dagster.data.fingerprints import FileState, job_files
 from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.partitions import configs
-from distil_dagster.orchestration.s3 import fetched_data, s3_client
+from distil_dagster.orchestration.s3 import fetched_description, s3_client
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
@@ -114,7 +114,7 @@ def versions_now(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = Non
     Raises:
         DistilError: the configuration or its job cannot be read.
     """
-    return input_versions(open_job(path, typed, fetched_data), data_files(load_config(path, typed)))
+    return input_versions(open_job(path, typed, fetched_description), data_files(load_config(path, typed)))
 
 
 def new_observations(

@@ -5,6 +5,7 @@ server outside the cluster, where all settings are this executor's.
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,14 +26,11 @@ Settings = Mapping[str, Any]
 
 SCHEMA = settings_of(k8s_job_executor)
 _ONE_GPU = {"nvidia.com/gpu": "1"}
-# A pod that waits for one of these waits for ever, and its job never fails.
-_NEVER_STARTS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-}
+# Here only another job helps: a pod that waits for one of these waits for ever, and its job never fails.
+_NEVER_STARTS = {"InvalidImageName", "ErrImageNeverPull"}
+# The kubelet tries again, for ever: a registry that did not answer or limits its rate, a secret that arrives later.
+_TRIED_AGAIN = {"ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"}
+_SECONDS_OF_TRYING = 300.0
 
 
 def kubernetes_step_handler(settings: Settings, instance: dg.DagsterInstance) -> "KubernetesStepHandler":
@@ -61,6 +59,7 @@ class KubernetesStepHandler(K8sStepHandler):
         )
         self._launcher = launcher
         self._told: set[str] = set()
+        self._tried_since: dict[tuple[str, str], float] = {}
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         """Create the step's job."""
@@ -79,7 +78,7 @@ class KubernetesStepHandler(K8sStepHandler):
                 return CheckStepHealthResult.unhealthy(
                     f"pod {pod.metadata.name} ended without a word of how the step went"
                 )
-            for reason in _what_it_lacks(pod):
+            for reason in self._what_it_lacks(seen, pod):
                 self._delete(seen)
                 return CheckStepHealthResult.unhealthy(reason)
             self._tell_what_it_waits_for(seen, pod)
@@ -101,13 +100,34 @@ class KubernetesStepHandler(K8sStepHandler):
         namespace = self._get_container_context(seen).namespace
         self._api_client.delete_job(job_name=self._get_k8s_step_job_name(seen), namespace=namespace)
 
+    def _what_it_lacks(self, seen: StepHandlerContext, pod: V1Pod) -> Iterator[str]:
+        """Why a pod will not start, where that is certain or was tried long enough."""
+        for container in _containers(pod):
+            waits = container.state.waiting if container.state else None
+            if waits is None or waits.reason not in _NEVER_STARTS | _TRIED_AGAIN:
+                continue
+            line = f"pod {pod.metadata.name}, container {container.name} cannot start: {waits.reason}: {waits.message}"
+            if waits.reason in _NEVER_STARTS or self._was_tried(seen, (pod.metadata.name, container.name), line):
+                yield line
+
+    def _was_tried(self, seen: StepHandlerContext, container: tuple[str, str], line: str) -> bool:
+        """Whether a container has failed to start for long; told when that is first seen, as its reasons alternate."""
+        now = time.monotonic()
+        if container not in self._tried_since:
+            self._tried_since[container] = now
+            self._tell(seen, f"{line}; the cluster tries again, and has {_SECONDS_OF_TRYING:.0f} seconds for it")
+        return now - self._tried_since[container] > _SECONDS_OF_TRYING
+
     def _tell_what_it_waits_for(self, seen: StepHandlerContext, pod: V1Pod) -> None:
         """A pod may rightly wait for a node with a free GPU; whoever looks at the run should know."""
         for condition in pod.status.conditions or []:
             line = f"pod {pod.metadata.name} waits: {condition.message}"
             if condition.reason == "Unschedulable" and line not in self._told:
                 self._told.add(line)
-                DagsterEvent.engine_event(seen.get_step_context(step_key(seen)), line, EngineEventData())
+                self._tell(seen, line)
+
+    def _tell(self, seen: StepHandlerContext, line: str) -> None:
+        DagsterEvent.engine_event(seen.get_step_context(step_key(seen)), line, EngineEventData())
 
 
 def _container_context(settings: Settings) -> K8sContainerContext:
@@ -151,14 +171,6 @@ def _endings(pod: V1Pod) -> Iterator[str]:
             known = "OOMKilled, it needed more memory than its limit; " if ended.reason == "OOMKilled" else ""
             said = f": {ended.message}" if ended.message else ""
             yield f"pod {pod.metadata.name}, container {container.name}: {known}{ending(ended.exit_code)}{said}"
-
-
-def _what_it_lacks(pod: V1Pod) -> Iterator[str]:
-    """Why a pod will not start, where that is certain."""
-    for container in _containers(pod):
-        waits = container.state.waiting if container.state else None
-        if waits and waits.reason in _NEVER_STARTS:
-            yield f"pod {pod.metadata.name}, container {container.name} cannot start: {waits.reason}: {waits.message}"
 
 
 def _containers(pod: V1Pod) -> list[V1ContainerStatus]:

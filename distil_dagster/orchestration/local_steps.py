@@ -16,7 +16,8 @@ from distil_dagster.errors import DistilError
 from distil_dagster.orchestration.devices import step_key
 from distil_dagster.training.endings import ending, signal_of
 
-# Below the 30 seconds that Kubernetes, and the 30 that ECS, give a run worker to end.
+# Of the 30 seconds that Kubernetes and ECS give a run worker to end, which ends its steps one after another. Those that
+# listen take far less; a third that does not ends with the run worker's container or by its pipe to it.
 _SECONDS_TO_END = 10.0
 # Dead ones count as long as nobody has asked for them, and in a container that may be never.
 _SECONDS_TO_VANISH = 2.0

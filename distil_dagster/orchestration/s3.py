@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from distil_dagster.config.loading import JOB_DESCRIPTION
 from distil_dagster.data.job_prefix import fetch_job_files
 from distil_dagster.data.objects import Prefix, StorageError
 from distil_dagster.orchestration.places import work_folder
@@ -39,6 +40,15 @@ def fetched_data(url: str) -> Path:
         StorageError: the bucket cannot be used, or there is no job description.
     """
     return fetch_job_files(s3_prefix(url), work_folder())
+
+
+def fetched_description(url: str) -> Path:
+    """The same folder where only the job description is as it is now: enough to open a job, and never a large file.
+
+    Raises:
+        StorageError: the bucket cannot be used, or there is no job description.
+    """
+    return fetch_job_files(s3_prefix(url), work_folder(), (JOB_DESCRIPTION,))
 
 
 @lru_cache(maxsize=4)

@@ -173,6 +173,15 @@ def test_an_artefact_can_be_removed_and_no_other_goes_with_it(tmp_path):
 
 
 @pytest.fixture
+def exchange(tmp_path):
+    """A file system that lets two folders change places, or the test is left out."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    if not _exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this file system cannot let two folders change places")
+
+
+@pytest.fixture
 def no_exchange(monkeypatch):
     """A file system, or a system, that cannot let two folders change places."""
     monkeypatch.setattr("distil_dagster.data.store._exchange", lambda *_: False)
@@ -195,19 +204,34 @@ def killed_between(no_exchange, monkeypatch):
                 raise Killed
             return target
 
-        with monkeypatch.context() as patched, pytest.raises(Killed):
+        with monkeypatch.context() as patched:
             patched.setattr(Path, "replace", die)
-            store.save("sample", "letters", OlderSample(text))
+            with pytest.raises(Killed):
+                store.save("sample", "letters", OlderSample(text))
         assert not store.folder("sample", "letters").exists()
 
     return write
 
 
+@pytest.mark.usefixtures("exchange")
+def test_an_artefact_that_is_replaced_stands_after_each_step(tmp_path, monkeypatch):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters", OlderSample("first"))
+    replace, stands = Path.replace, []
+
+    def look(self: Path, target: Path) -> Path:
+        replace(self, target)
+        stands.append(store.folder("sample", "letters").exists())
+        return target
+
+    monkeypatch.setattr(Path, "replace", look)
+    store.save("sample", "letters", OlderSample("second"))
+    assert all(stands)
+    assert store.load("sample", "letters", OlderSample) == OlderSample("second")
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_reader_never_misses_an_artefact_that_is_replaced(tmp_path):
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    if not _exchange(tmp_path / "one", tmp_path / "other"):
-        pytest.skip("this file system cannot let two folders change places")
     store = ArtefactStore(tmp_path)
     store.save("sample", "letters", OlderSample("0"))
 
@@ -235,12 +259,19 @@ def test_without_an_exchange_a_second_version_replaces_the_first_all_the_same(tm
 
 def test_an_artefact_whose_writer_was_killed_between_two_renames_is_found_again(tmp_path, killed_between):
     store = ArtefactStore(tmp_path)
-    for partition in ("letters", "letters.2"):
-        store.save("sample", partition, OlderSample(partition))
+    store.save("sample", "letters", OlderSample("first"))
     killed_between(store, "never seen")
-    assert store.load("sample", "letters", OlderSample) == OlderSample("letters")
+    assert store.load("sample", "letters", OlderSample) == OlderSample("first")
     store.save("sample", "letters", OlderSample("next"))
-    assert sorted(path.name for path in (tmp_path / "sample").iterdir()) == ["letters", "letters.2"]
+    assert [path.name for path in (tmp_path / "sample").iterdir()] == ["letters"]
+
+
+def test_what_another_partition_has_lost_is_not_taken_for_ones_own(tmp_path):
+    store = ArtefactStore(tmp_path)
+    store.save("sample", "letters.2", OlderSample("so"))
+    store.folder("sample", "letters.2").rename(tmp_path / "sample" / f".letters.2.{uuid.uuid4().hex}.old")
+    assert not store.exists("sample", "letters")
+    assert store.exists("sample", "letters.2")
 
 
 @pytest.mark.parametrize("way", ["exists", "copied"])
