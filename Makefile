@@ -27,7 +27,7 @@ quickstart: install home
 	$(BIN)/distil-dagster run quickstart --simulated-teacher examples/ticket_routing --simulated-error-rate 0.02
 
 test: install home check
-	$(BIN)/pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

@@ -25,7 +25,30 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
+# Begun last, one of these would keep one core at work for minutes after all else is done.
+LONG = (
+    "browser/test_end_to_end.py",
+    "assets/test_service.py",
+    "cli/test_retuning.py",
+    "orchestration/test_redistillation.py",
+    "cases/test_end_to_end.py",
+    "cli/test_backfilling.py",
+    "orchestration/test_two_machines.py",
+    "browser/test_ui.py",
+    "assets/test_pipeline.py",
+)
+
 Reply = dict | str | Failed
+
+
+def pytest_collection_modifyitems(items):
+    """The modules that take long come first."""
+    place = {name: number for number, name in enumerate(LONG)}
+
+    def order(item) -> int:
+        return place.get("/".join(item.path.parts[-2:]), len(LONG))
+
+    items.sort(key=order)
 
 
 @dataclass

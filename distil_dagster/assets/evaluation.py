@@ -155,8 +155,8 @@ def eval_report(
     op_tags=ON_CPU,
     deps=[eval_report],
     owners=owners(),
-    # Each new report, as soon as no other ranking is under way.
-    automation_condition=dg.AutomationCondition.any_deps_updated().since_last_handled()
+    # One that comes while a ranking is under way waits for its end: that ranking may not have seen it.
+    automation_condition=dg.AutomationCondition.any_deps_updated().since(dg.AutomationCondition.newly_requested())
     & ~dg.AutomationCondition.in_progress(),
 )
 def leaderboard(store: Store) -> dg.MaterializeResult:

@@ -92,7 +92,10 @@ def test_of_very_many_held_out_rows_a_part_is_measured(opened, tmp_path):
 
 
 def test_equal_work_has_one_folder_and_any_change_another(opened, tmp_path):
-    weights = Weights(tmp_path, "here")
+    for name in ("student", "same", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text("other" if name == "other" else "alike")
+    weights = Weights(tmp_path / "student", "here")
 
     def folder(job: Job, examples=EXAMPLES, weights=weights) -> Path:
         return prepare_sft(job, examples, weights, tmp_path / "work").output
@@ -102,6 +105,8 @@ def test_equal_work_has_one_folder_and_any_change_another(opened, tmp_path):
     assert folder(with_tuning(opened, lora_r=8)) != again
     assert folder(opened, EXAMPLES[1:]) != again
     assert folder(opened, weights=Weights(tmp_path / "other", "there")) != again
+    # As on another machine.
+    assert folder(opened, weights=Weights(tmp_path / "same", "there")) == again
 
 
 def test_without_a_seed_training_draws_one(opened, tmp_path):
@@ -192,6 +197,7 @@ def test_another_adapter_or_other_judging_instructions_are_another_reinforcement
     for folder in (student, adapter):
         folder.mkdir()
         (folder / "adapter_config.json").write_text("{}")
+        (folder / "adapter_model.safetensors").write_text("weights")
 
     def output(of: Job) -> Path:
         return prepare_rlvr(of, EXAMPLES, [], (student, adapter), tmp_path, tmp_path / "work").output
@@ -200,7 +206,9 @@ def test_another_adapter_or_other_judging_instructions_are_another_reinforcement
     assert output(opened) == first
     strict = opened.description.model_copy(update={"llm_as_a_judge_instructions": "Be strict."})
     assert output(replace(opened, description=strict)) != first
-    (adapter / "adapter_config.json").write_text('{"r": 8}')
+    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "another machine\'s"}')
+    assert output(opened) == first
+    (adapter / "adapter_model.safetensors").write_text("changed")
     assert output(opened) != first
 
 
