@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,9 @@ from distil_dagster.llm.journal.database import COLUMNS, DatabaseJournal, Dialec
 
 _LAYOUT_VERSION = 1
 _BUSY_SECONDS = 60.0
+_SECONDS_BETWEEN_TRIES = 0.02
+
+Synchronous = Literal["FULL", "NORMAL"]
 
 _ANSWERS = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -55,15 +59,27 @@ class SqliteJournal(DatabaseJournal):
         path.parent.mkdir(parents=True, exist_ok=True)
         claims = path.with_name(f"{path.name}-claims")
         try:
-            reader, writer = (_SqliteConnection(path, _ANSWERS, "FULL") for _ in range(2))
-            claimer = _SqliteConnection(claims, _CLAIMS, "NORMAL")
+            reader, writer = (_opened(path, _ANSWERS, "FULL") for _ in range(2))
+            claimer = _opened(claims, _CLAIMS, "NORMAL")
         except sqlite3.Error as error:
             raise DistilError(f"{path}: cannot be opened as a journal of answers: {error}") from None
         super().__init__(str(path), _DIALECT, reader, writer, claimer, lease_seconds)
 
 
+def _opened(path: Path, create: str, synchronous: Synchronous) -> _SqliteConnection:
+    """A connection; while another makes the file's write-ahead log, SQLite refuses without waiting, so we wait."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return _SqliteConnection(path, create, synchronous)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
 class _SqliteConnection:
-    def __init__(self, path: Path, create: str, synchronous: Literal["FULL", "NORMAL"]) -> None:
+    def __init__(self, path: Path, create: str, synchronous: Synchronous) -> None:
         self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA synchronous = {synchronous}")

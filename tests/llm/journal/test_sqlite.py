@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -36,3 +38,16 @@ def test_claims_leave_the_file_of_answers_alone(tmp_path, open_at):
     assert (tmp_path / "journal.sqlite-wal").read_bytes() == before
     tables = sqlite3.connect(tmp_path / "journal.sqlite-claims").execute("SELECT key FROM claims").fetchall()
     assert tables == [("a",)]
+
+
+def test_many_that_open_a_new_journal_at_the_same_moment_all_get_it(tmp_path):
+    for attempt in range(20):
+        path, together = tmp_path / str(attempt) / "journal.sqlite", Barrier(8)
+
+        def opened(path=path, together=together) -> None:
+            together.wait()
+            SqliteJournal(path).close()
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(opened) for _ in range(8)]:
+                done.result()
