@@ -155,9 +155,9 @@ def eval_report(
     op_tags=ON_CPU,
     deps=[eval_report],
     owners=owners(),
-    # One that comes while a ranking is under way waits for its end: that ranking may not have seen it.
-    automation_condition=dg.AutomationCondition.any_deps_updated().since(dg.AutomationCondition.newly_requested())
-    & ~dg.AutomationCondition.in_progress(),
+    # After each look that sees a new report. Anything that remembers, or waits for a ranking under way, can lose a
+    # report that comes in the look after a request.
+    automation_condition=dg.AutomationCondition.any_deps_updated(),
 )
 def leaderboard(store: Store) -> dg.MaterializeResult:
     """All configurations that have a report, best student first."""
