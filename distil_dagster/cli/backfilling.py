@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distil_dagster.cli.console import RunConsole
-from distil_dagster.cli.materializing import materialize, place_of, rank, settle_dagster_home
+from distil_dagster.cli.materializing import materialize, rank, settle_dagster_home
 from distil_dagster.cli.retuning import branch_off
 from distil_dagster.cli.running import as_read, find_config
 from distil_dagster.cli.simulation import Simulation, teachers_of
@@ -60,7 +60,7 @@ def submit(names: Sequence[str], job: str) -> int:
 
     from distil_dagster.orchestration.partitions import add_partitions
 
-    partitions = [place_of(loaded.path)[0] for loaded in _loaded(names, {})]
+    partitions = [loaded.name for loaded in _loaded(names, {})]
     with dg.DagsterInstance.get() as instance:
         add_partitions(instance, partitions)
     command = [sys.executable, "-m", "dagster", "job", "backfill", "--workspace", str(_WORKSPACE), "--job", job]

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from distil_dagster.cli.materializing import settle_dagster_home
+from distil_dagster.cli.materializing import place_of, settle_dagster_home
 from distil_dagster.cli.running import find_config, run
 from distil_dagster.cli.simulation import Simulation
 from distil_dagster.config.documents import read_document
@@ -87,7 +87,7 @@ def _branch_path(loaded: LoadedConfig, new_name: str, store: ArtefactStore) -> P
     """
     if not _NAME.fullmatch(new_name):
         raise DistilError(f"--as {new_name}: must be a name of letters, digits, dots, dashes and underscores")
-    folder = loaded.path.parents[1] if loaded.path.stem == "config" else loaded.path.parent
+    _, folder = place_of(loaded.path)
     if new_name in config_paths(folder):
         raise DistilError(
             f"{folder}: there is a configuration called {new_name} already; choose another name, or train that one "

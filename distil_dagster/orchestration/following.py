@@ -9,9 +9,8 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from distil_dagster.errors import DistilError
 from distil_dagster.orchestration.config_files import config_folder, config_paths, found_files
 from distil_dagster.orchestration.inputs import new_observations, versions_now
-from distil_dagster.orchestration.partitions import add_partitions, configs
+from distil_dagster.orchestration.partitions import PARTITION_TAG, add_partitions, configs
 
-PARTITION_TAG = "dagster/partition"
 _LOOK_EVERY = 15
 
 

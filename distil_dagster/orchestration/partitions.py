@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+PARTITION_TAG = "dagster/partition"
+
 configs = dg.DynamicPartitionsDefinition(name="configs")
 
 

@@ -13,11 +13,11 @@ from distil_dagster.errors import DistilError
 from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.config_files import config_path
 from distil_dagster.orchestration.inputs import observe, versions_now
+from distil_dagster.orchestration.partitions import PARTITION_TAG
 from distil_dagster.orchestration.s3 import fetched_data
 
 CONFIG_KEY = "distil"
 RETUNE_TAG = "distil/retune"
-PARTITION_TAG = "dagster/partition"
 
 
 class BaseOverrides(Base):
