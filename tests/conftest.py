@@ -51,6 +51,19 @@ def pytest_collection_modifyitems(items):
     items.sort(key=order)
 
 
+def _settings_of_the_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("DISTIL_", "DAGSTER_"))}
+
+
+_SETTINGS_AT_THE_START = _settings_of_the_environment()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_inherited():
+    """No test finds settings that a test of another module left: what it showed would hang on the order."""
+    assert _settings_of_the_environment() == _SETTINGS_AT_THE_START
+
+
 @dataclass
 class ScriptedClient:
     """Answers each request with what `script` says; remembers what was asked."""

@@ -1,3 +1,5 @@
+import os
+
 import dagster as dg
 import pytest
 from projects import opened_project
@@ -17,11 +19,32 @@ def shared_project(tmp_path_factory, case, small_config):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, case, small_config):
-    """A project after one run of everything, and the run's result."""
+def finished_run(tmp_path_factory, case, small_config):
+    """A project after one run of everything, the run's result and instance, and the environment of all that."""
+    before = dict(os.environ)
     with (
         opened_project(tmp_path_factory.mktemp("finished"), case, small_config) as project,
         dg.instance_for_test() as instance,
     ):
         result = project.run(instance=instance)
-        yield project, result, instance
+        environment = {name: value for name, value in os.environ.items() if before.get(name) != value}
+        # Tests of other modules run before this is closed.
+        for name in environment:
+            restore(name, before.get(name))
+        yield project, result, instance, environment
+
+
+@pytest.fixture
+def finished(finished_run, monkeypatch):
+    """A project after one run of everything, the run's result, and its instance."""
+    *finished, environment = finished_run
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return finished
+
+
+def restore(name: str, value: str | None) -> None:
+    if value is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = value
