@@ -167,12 +167,11 @@ class Buyer:
                 outcome = await self._provider.send(order.body, order.route, seconds)
                 if isinstance(outcome, RawAnswer):
                     reservation.actual = outcome.cost_usd or 0.0
-            if isinstance(outcome, RawAnswer):
-                lane.pacer.answered()
-                lane.circuit.answered()
-                entry = Entry(order.key, phase, order.model, order.body_text, outcome)
-                await asyncio.wrap_future(self._journal.put(entry))
-            elif isinstance(outcome, Refusal):
+                    lane.pacer.answered()
+                    lane.circuit.answered()
+                    entry = Entry(order.key, phase, order.model, order.body_text, outcome)
+                    await asyncio.wrap_future(self._journal.put(entry))
+            if isinstance(outcome, Refusal):
                 lane.pacer.refused(slot, self._bearable(outcome, order, lane))
             return outcome, state
 

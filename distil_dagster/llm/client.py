@@ -25,7 +25,8 @@ class Client:
     """Asks models, and never pays twice for the same request.
 
     `routes` gives the route of a catalogue name. At most `parallel_requests` are in flight for one provider or address.
-    `budget_usd` caps what the journal as a whole has cost, earlier runs included. Threads may share a client.
+    `budget_usd` caps what the journal as a whole has cost, earlier runs and, up to a delay, other clients included.
+    Threads may share a client.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Client:
         self._parallel_requests = parallel_requests
         self._patience = patience or Patience()
         self._provider = Provider()
-        self._budget = Budget(budget_usd, journal.spend() if budget_usd is not None else 0.0)
+        self._budget = Budget(budget_usd, journal.spend)
         self._buyer = Buyer(self._provider, journal, self._budget, self._patience)
         self._lanes: dict[str, Lane] = {}
         self._loop = BackgroundLoop("llm-client")

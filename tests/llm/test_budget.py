@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_without_a_cap_everything_fits():
 
 def test_what_was_spent_before_counts():
     async def run():
-        budget = Budget(1.0, spent_usd=0.8)
+        budget = Budget(1.0, lambda: 0.8)
         await spend(budget, 0.2, 0.1)
         with pytest.raises(BudgetError, match=r"budget_usd is 1\.0000, 0\.9000 is spent .* up to 0\.2000"):
             await spend(budget, 0.2, 0.1)
@@ -77,5 +78,58 @@ def test_a_cap_of_zero_lets_free_calls_pass():
         await spend(budget, 0.0, 0.0)
         with pytest.raises(BudgetError):
             await spend(budget, 0.001, 0.0)
+
+    asyncio.run(run())
+
+
+def test_what_others_spend_meanwhile_counts():
+    async def run():
+        recorded = [0.0]
+        budget = Budget(1.0, lambda: recorded[0], reread_seconds=0)
+        await spend(budget, 0.5, 0.3)
+        recorded[0] = 0.3 + 0.4
+        await spend(budget, 0.3, 0.1)
+        recorded[0] += 0.1
+        with pytest.raises(BudgetError, match=r"0\.8000 is spent"):
+            await spend(budget, 0.3, 0.1)
+
+    asyncio.run(run())
+
+
+def test_the_record_is_read_no_more_often_than_said():
+    async def run():
+        readings = []
+        budget = Budget(1.0, lambda: readings.append(1) or 0.0, reread_seconds=60)
+        await asyncio.gather(*(spend(budget, 0.1, 0.1) for _ in range(5)))
+        assert len(readings) == 1
+        assert budget.spent == pytest.approx(0.5)
+
+    asyncio.run(run())
+
+
+def test_what_is_settled_while_the_record_is_read_counts():
+    async def run():
+        reading, go_on = threading.Event(), threading.Event()
+
+        def nothing_yet():
+            return 0.0
+
+        def slowly():
+            reading.set()
+            go_on.wait(10)
+            return 0.1
+
+        readings = iter((nothing_yet, slowly))
+        budget, gate = Budget(1.0, lambda: next(readings)(), reread_seconds=0), asyncio.Event()
+        first = asyncio.create_task(spend(budget, 0.4, 0.4, gate=gate))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(spend(budget, 0.6, 0.0))
+        await asyncio.to_thread(reading.wait, 10)
+        gate.set()
+        await first
+        go_on.set()
+        # 0.1 of others, 0.4 of the first, 0.6 at most of the second.
+        with pytest.raises(BudgetError, match=r"0\.5000 is spent"):
+            await second
 
     asyncio.run(run())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 
 import pytest
 from pydantic import BaseModel
@@ -362,6 +363,16 @@ def test_the_budget_counts_what_earlier_clients_spent(make_client, make_route, s
     make_client(route).ask([question(str(number), max_tokens=10) for number in range(20)], "answers")
     with pytest.raises(BudgetError, match=r"0\.4000 is spent"):
         make_client(route, budget_usd=0.41).ask([question("new", max_tokens=10)], "answers")
+
+
+def test_the_budget_counts_what_another_client_spends_at_the_same_time(make_client, make_route, server, question):
+    route = make_route(base_url=server.url, extra=PRICED)
+    ours, other = make_client(route, budget_usd=0.5), make_client(route)
+    ours.ask([question("first", max_tokens=10)], "answers")
+    other.ask([question(str(number), max_tokens=10) for number in range(30)], "answers")
+    time.sleep(2.1)
+    with pytest.raises(BudgetError, match=r"0\.6200 is spent"):
+        ours.ask([question("second", max_tokens=10)], "answers")
 
 
 def test_found_answers_cost_no_budget(make_client, make_route, server, question):

@@ -47,7 +47,7 @@ def free_places(instance: dg.DagsterInstance) -> int:
 
 
 def says(run: Launched, text: str) -> bool:
-    return any(text in entry.user_message for entry in run.instance.all_logs(run.run_id))
+    return any(text in entry.message for entry in run.instance.all_logs(run.run_id))
 
 
 def endless(job: SftJob) -> SftJob:
@@ -98,11 +98,13 @@ def test_a_step_that_has_not_begun_leaves_the_pool_too(left, instance):
 
 
 @pytest.mark.parametrize("command", [[], SHELL])
-def test_steps_notice_that_their_run_worker_was_killed(left, instance, command):
+def test_steps_end_with_a_run_worker_that_is_killed_and_their_run_fails(left, instance, command):
     with launched("endless", on_gpu(*command), instance) as run:
         pids = pids_in(left / "pids")
         os.kill(run.worker(), signal.SIGKILL)
         assert wait_until(lambda: not any(map(is_running, pids))) < SECONDS
+        wait_until(lambda: run.status == dg.DagsterRunStatus.FAILURE)
+        assert says(run, "was terminated by signal 9 (SIGKILL)")
 
 
 @pytest.mark.parametrize("way", ["terminated", "killed"])

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS answers (
     purchase text NOT NULL
 )
 """,
+    "CREATE INDEX IF NOT EXISTS answers_costs ON answers (phase, cost_usd)",
     # Unlogged: claims need not survive a crash of the server, and so never wait for its disk.
     "CREATE UNLOGGED TABLE IF NOT EXISTS claims (key text PRIMARY KEY, owner text NOT NULL, "
     "until double precision NOT NULL)",

@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS answers (
     created TEXT NOT NULL
 )
 """
+# What all answers cost is asked for again and again; without this, each time reads all of them.
+_COSTS = "CREATE INDEX IF NOT EXISTS answers_costs ON answers (phase, cost_usd)"
 _CLAIMS = "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL)"
 
 # An owner that was stopped beyond its lease may buy what another buys: the first stays, and both prices count.
@@ -59,14 +61,14 @@ class SqliteJournal(DatabaseJournal):
         path.parent.mkdir(parents=True, exist_ok=True)
         claims = path.with_name(f"{path.name}-claims")
         try:
-            reader, writer = (_opened(path, _ANSWERS, "FULL") for _ in range(2))
-            claimer = _opened(claims, _CLAIMS, "NORMAL")
+            reader, writer = (_opened(path, (_ANSWERS, _COSTS), "FULL") for _ in range(2))
+            claimer = _opened(claims, (_CLAIMS,), "NORMAL")
         except sqlite3.Error as error:
             raise DistilError(f"{path}: cannot be opened as a journal of answers: {error}") from None
         super().__init__(str(path), _DIALECT, reader, writer, claimer, lease_seconds)
 
 
-def _opened(path: Path, create: str, synchronous: Synchronous) -> _SqliteConnection:
+def _opened(path: Path, create: Sequence[str], synchronous: Synchronous) -> _SqliteConnection:
     """A connection; while another makes the file's write-ahead log, SQLite refuses without waiting, so we wait."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
@@ -79,15 +81,16 @@ def _opened(path: Path, create: str, synchronous: Synchronous) -> _SqliteConnect
 
 
 class _SqliteConnection:
-    def __init__(self, path: Path, create: str, synchronous: Synchronous) -> None:
+    def __init__(self, path: Path, create: Sequence[str], synchronous: Synchronous) -> None:
         self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _LAYOUT_VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer version (layout {version})")
+        for statement in create:
+            self._connection.execute(statement)
         if version < _LAYOUT_VERSION:
-            self._connection.execute(create)
             self._connection.execute(f"PRAGMA user_version = {_LAYOUT_VERSION}")
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
