@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from distil_dagster.data.examples import content_id
 from distil_dagster.data.objects import Prefix, is_remote
 
 DATA_FILES = (
@@ -41,6 +42,12 @@ def job_files(place: str | Path, client: Any = None) -> dict[str, FileState]:
         if path.is_file():
             found[name] = FileState(path.stat().st_size, file_sha256(path))
     return found
+
+
+def folder_version(folder: Path) -> str:
+    """A version of a folder that changes with the names and the content of the files in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return content_id([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
 
 
 def file_sha256(path: Path) -> str:

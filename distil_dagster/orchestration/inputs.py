@@ -26,6 +26,7 @@ from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.data.examples import content_id
 from distil_dagster.data.fingerprints import FileState, job_files
 from distil_dagster.job import Job, open_job
+from distil_dagster.llm.requests import is_connection_setting
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.s3 import fetched_description, s3_client
 
@@ -89,7 +90,10 @@ def input_versions(job: Job, data_files: Mapping[str, FileState]) -> dict[Input,
 def _models(config: PipelineConfig, *names: str) -> list[object]:
     """Which models answer behind catalogue names: another route to one is another model, another address is not."""
     routes = [route_of(name, config) for name in names]
-    return [[route.model, {key: value for key, value in route.extra.items() if "cost" not in key}] for route in routes]
+    return [
+        [route.model, {key: value for key, value in route.extra.items() if not is_connection_setting(key)}]
+        for route in routes
+    ]
 
 
 def data_files(config: LoadedConfig) -> dict[str, FileState]:
@@ -142,21 +146,6 @@ def version_read(instance: dg.DagsterInstance, asset: str, partition: str, name:
     if seen is None:
         return None
     return _version(instance.get_latest_data_version_record(input_key(name), True, partition, before_cursor=seen + 1))
-
-
-def data_version(context: dg.AssetExecutionContext, reading: Iterable[Input], code_version: str) -> dg.DataVersion:
-    """The version of what an asset makes: of its code and of all that it is made from.
-
-    Dagster's own would leave out the inputs, as it knows versions of partitions by materializations only.
-    """
-    instance, partition = context.instance, context.partition_key
-    read = {name: observed_version(instance, partition, name) for name in reading}
-    made_from = {
-        key.to_user_string(): _version(instance.get_latest_data_version_record(key, False, partition))
-        for key in sorted(context.assets_def.keys_by_input_name.values())
-        if key.path[0] != GROUP
-    }
-    return dg.DataVersion(content_id(code_version, read, made_from))
 
 
 def provenance_taken_over(

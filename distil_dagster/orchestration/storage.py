@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from distil_dagster.data.artefact_files import folder_fields
+from distil_dagster.data.fingerprints import folder_version
 from distil_dagster.data.objects import is_remote
 from distil_dagster.data.remote_store import RemoteArtefactStore
 from distil_dagster.data.store import ArtefactStore
@@ -50,10 +51,17 @@ class ArtefactIOManager(dg.ConfigurableIOManager):
     store: dg.ResourceDependency[Store]
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Store an artefact, and show where it and its folders are; assets without one store nothing."""
+        """Store an artefact, and show where it and its folders are; assets without one store nothing.
+
+        Its data version is its content's. Dagster's own would be made of its inputs' versions, and of those it knows
+        none that are observed in partitions; nor would it tell what was made anew without a seed.
+        """
         if obj is None:
             return
-        location = self.store.artefacts.save(_name(context.asset_key), _partition(context), obj)
+        artefacts, name, partition = self.store.artefacts, _name(context.asset_key), _partition(context)
+        location = artefacts.save(name, partition, obj)
+        version = folder_version(artefacts.folder(name, partition))
+        context.step_context.set_data_version(context.asset_key, dg.DataVersion(version))
         shown = {"path": location} | {f"path/{field}": f"{location}/{field}" for field in folder_fields(type(obj))}
         context.add_output_metadata({key: dg.MetadataValue.path(path) for key, path in shown.items()})
 

@@ -107,21 +107,47 @@ def test_the_same_data_elsewhere_makes_nothing_stale(after, tmp_path, case):
     assert after({"data": {"path": str(shutil.copytree(case, tmp_path / "job"))}}) == set()
 
 
-def test_what_is_made_anew_of_a_changed_setting_makes_stale_what_is_made_of_it(tmp_path, case, small_config):
-    with opened_project(tmp_path, case, small_config) as project, dg.instance_for_test() as instance:
+def test_other_traces_make_stale_step_by_step_what_is_made_of_them(tmp_path, case, small_config):
+    folder = shutil.copytree(case, tmp_path / "job")
+    config = small_config | {"data": small_config["data"] | {"path": str(folder)}}
+    with opened_project(tmp_path, case, config) as project, dg.instance_for_test() as instance:
         assert project.run(assets=["traces", "filtered_traces", "relabelled_traces"], instance=instance).success
-        project.set("trace_processing", "num_traces_as_training_base", 20)
+        lines = (folder / "traces.jsonl").read_text().splitlines(keepends=True)
+        (folder / "traces.jsonl").write_text("".join(lines[3:]))
         assert project.run(assets=["traces"], instance=instance).success
-        assert stale(instance, project.partition) == {"filtered_traces", "relabelled_traces"}
+        assert stale(instance, project.partition) == {"filtered_traces"}
         assert project.run(assets=["filtered_traces"], instance=instance).success
         assert stale(instance, project.partition) == {"relabelled_traces"}
 
 
-def test_what_is_made_anew_of_the_same_makes_nothing_stale(tmp_path, case, small_config):
-    with opened_project(tmp_path, case, small_config) as project, dg.instance_for_test() as instance:
+def test_another_student_makes_stale_its_report_and_its_bundle(finished, tmp_path):
+    project, _, instance = finished
+    unchanged = (project.root / "configs" / "letters.yaml").read_text()
+    project.set("tuning", "learning_rate", 5e-3)
+    try:
+        assert project.run(assets=["sft_adapter"], instance=instance).success
+        assert stale(instance, project.partition) == {"rlvr_adapter", "eval_report", "model_bundle"}
+    finally:
+        (project.root / "configs" / "letters.yaml").write_text(unchanged)
+        assert project.run(instance=instance).success
+    assert stale(instance, project.partition) == set()
+
+
+def test_without_a_seed_what_is_made_anew_is_another(tmp_path, case, small_config):
+    config = small_config | {"base": small_config["base"] | {"random_seed": None}}
+    with opened_project(tmp_path, case, config) as project, dg.instance_for_test() as instance:
         assert project.run(assets=["traces", "filtered_traces"], instance=instance).success
         assert project.run(assets=["traces"], instance=instance).success
-        assert stale(instance, project.partition) == set()
+        assert stale(instance, project.partition) == {"filtered_traces"}
+
+
+def test_what_is_made_anew_of_the_same_makes_nothing_stale(finished):
+    project, _, instance = finished
+    graph = defs.resolve_asset_graph()
+    for key in graph.toposorted_asset_keys:
+        if key in graph.materializable_asset_keys and key.path != ["leaderboard"]:
+            assert project.run(assets=[key.to_user_string()], instance=instance).success
+            assert stale(instance, project.partition) == set(), key
 
 
 def test_what_was_made_under_a_typed_setting_is_stale_against_the_file(tmp_path, case, small_config):
