@@ -10,6 +10,11 @@ class DistilError(Exception):
     """Base of every error that this package raises on purpose; its text is fit to be shown as it is."""
 
 
+def in_words(error: Exception) -> str:
+    """What to show of an error: its text, and its type where nobody raised it on purpose."""
+    return str(error) if isinstance(error, DistilError | OSError) else f"{type(error).__name__}: {error}"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a file: where it stands, what stands there and what would be right."""

@@ -29,6 +29,7 @@ from distil_dagster.evaluation.served_students import forget_old_students, keep_
 from distil_dagster.export.bundle import MODEL, PROMPT, bundle_version
 from distil_dagster.job import Job
 from distil_dagster.llm.client import Client
+from distil_dagster.orchestration.lineage import is_distilled
 from distil_dagster.orchestration.resources import DistilConfig
 from distil_dagster.orchestration.storage import Store
 from distil_dagster.traces.identity import example_key
@@ -65,22 +66,30 @@ def in_service(
     """The student that answers in production: the new one, unless it does worse than the one before or the original."""
     job = distil.job(context.partition_key)
     version, pointer = bundle_version(model_bundle.bundle), pointer_of(store.artefacts, context.partition_key)
-    store.artefacts.save(DISTILLED, context.partition_key, traces)
     if version == pointer.current:
+        _remember(context, store, traces)
         return _result(pointer, version, f"{version} is in service already")
     with store.client(job) as client:
         contest = _Contestants(context, job, store, client, seed_data).contest(model_bundle.bundle, pointer)
     entry = _entry(version, pointer, decide(contest, job.config.base.random_seed or 0), contest.metric, context.run_id)
-    if pointer_of(store.artefacts, context.partition_key) != pointer:
-        raise DistilError("another student was put into service meanwhile: materialize in_service again")
     if entry.action == "promoted":
         asked = [example_key(turn) for example in seed_data.train for turn in job.task.turns(example)]
         served = ServedStudent(model_bundle.bundle, asked, eval_report.shipped)
         keep_student(store.artefacts, context.partition_key, version, served)
+    # As late as can be: a bundle takes minutes to a bucket, and a rollback of that time must hold.
+    if pointer_of(store.artefacts, context.partition_key) != pointer:
+        raise DistilError("another student was put into service meanwhile: materialize in_service again")
     pointer = pointer.after(entry)
     forget_old_students(store.artefacts, context.partition_key, pointer)
+    _remember(context, store, traces)
     context.log.info(f"{version} {entry.action}: {entry.reason}")
     return _result(pointer, version, entry.reason)
+
+
+def _remember(context: dg.AssetExecutionContext, store: Store, traces: Traces) -> None:
+    """Let later traces be compared with these, if it is they that the student learned from."""
+    if is_distilled(context.instance, context.partition_key):
+        store.artefacts.save(DISTILLED, context.partition_key, traces)
 
 
 def _result(pointer: InService, version: str, note: str) -> dg.MaterializeResult[InService]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from distil_dagster.errors import DistilError
+from distil_dagster.errors import in_words
 from distil_dagster.orchestration.config_files import config_folder, config_paths, found_files
 from distil_dagster.orchestration.inputs import new_observations, versions_now
 from distil_dagster.orchestration.partitions import PARTITION_TAG, add_partitions, configs
@@ -59,7 +59,8 @@ def _observations(context: dg.SensorEvaluationContext, name: str, path: Path) ->
         return
     try:
         versions = versions_now(path)
-    except (DistilError, OSError) as error:
-        context.log.warning(f"{name}: {error}")
+    except Exception as error:
+        # Whatever it is, the other configurations go on.
+        context.log.warning(f"{name}: {in_words(error)}")
         return
     yield from new_observations(context.instance, name, versions)

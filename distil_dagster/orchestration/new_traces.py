@@ -16,10 +16,11 @@ from pydantic import TypeAdapter
 
 from distil_dagster.config.loading import load_config
 from distil_dagster.data.messages import Frozen
-from distil_dagster.errors import DistilError
-from distil_dagster.orchestration.config_files import config_folder
+from distil_dagster.errors import ConfigError, Problem, in_words
+from distil_dagster.orchestration.config_files import config_folder, found_files
 from distil_dagster.orchestration.following import is_running, unambiguous
 from distil_dagster.orchestration.inputs import data_files, files_version, version_read
+from distil_dagster.orchestration.lineage import is_distilled, position
 from distil_dagster.orchestration.partitions import add_partitions
 
 CHECK_JOB = "check_traces"
@@ -30,10 +31,23 @@ CAUSE_TAG = "distil/cause"
 NEW_TRACES = "new_traces"
 WORTH_KEY = "worth_a_distillation"
 INTERVAL_VARIABLE = "DISTIL_LOOK_EVERY"
-_LOOK_EVERY = int(os.environ.get(INTERVAL_VARIABLE, "30"))
-"""Seconds between two looks; each costs a listing of every bucket's prefix."""
 _NIGHTLY = "0 3 * * *"
 _CHECKS_A_LOOK = 100
+
+
+def seconds_between_looks() -> int:
+    """Each look costs a listing of every bucket's prefix.
+
+    Raises:
+        ConfigError: the variable holds no such number.
+    """
+    wanted = os.environ.get(INTERVAL_VARIABLE) or "30"
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise ConfigError([Problem("environment", None, INTERVAL_VARIABLE, "must be whole seconds from 1", wanted)])
+    return int(wanted)
+
+
+_LOOK_EVERY = seconds_between_looks()
 
 
 class Look(Frozen):
@@ -59,7 +73,9 @@ def new_traces_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
     Where nothing was distilled yet, what was there at the first look is not new.
     """
-    before = _LOOKS.validate_json(context.cursor or "{}")
+    there = found_files(config_folder())
+    # A file that is gone and comes again is looked at for the first time.
+    before = {name: look for name, look in _LOOKS.validate_json(context.cursor or "{}").items() if name in there}
     now = _versions(context.log)
     # What cannot be read for once is remembered as it was seen before.
     looks = before | {
@@ -134,8 +150,9 @@ def _versions(log: Logger) -> dict[str, str]:
             config = load_config(path)
             if config.config.data.redistil_on != "never":
                 found[name] = files_version(data_files(config))
-        except (DistilError, OSError) as error:
-            log.warning(f"{name}: {error}")
+        except Exception as error:
+            # Whatever it is, the other configurations go on.
+            log.warning(f"{name}: {in_words(error)}")
     return found
 
 
@@ -144,17 +161,12 @@ def _is_new(instance: dg.DagsterInstance, name: str, version: str, first: str) -
 
     A distillation that failed on its way distilled nothing, though it has read the traces.
     """
-    began, ended = (_position(instance, asset, name) for asset in ("traces", LAST_ASSET))
-    assets = [DRIFT_ASSET, *(["traces"] if 0 < began < ended else [])]
+    ended = position(instance, LAST_ASSET, name)
+    is_done = position(instance, "traces", name) < ended and is_distilled(instance, name)
+    assets = [DRIFT_ASSET, *(["traces"] if is_done else [])]
     read = {version_read(instance, asset, name, "data_files") for asset in assets} - {None}
     changed = version not in read if read or ended else version != first
     return changed and version != files_version({}) and not is_running(instance, name)
-
-
-def _position(instance: dg.DagsterInstance, asset: str, name: str) -> int:
-    """Where the latest materialization of an asset stands among all events; 0 where there is none."""
-    record = instance.get_latest_data_version_record(dg.AssetKey(asset), False, name)
-    return 0 if record is None else record.storage_id
 
 
 def _request(name: str, version: str) -> dg.RunRequest:

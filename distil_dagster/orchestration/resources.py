@@ -9,7 +9,6 @@ from pydantic import Field, PrivateAttr
 
 from distil_dagster.config.retuning import require_retunable
 from distil_dagster.config.sections import Base, Evaluation, Synthgen, Task, TraceProcessing, Tuning
-from distil_dagster.errors import DistilError
 from distil_dagster.job import Job, open_job
 from distil_dagster.orchestration.config_files import config_path
 from distil_dagster.orchestration.inputs import observe, versions_now
@@ -72,5 +71,5 @@ class DistilConfig(dg.ConfigurableResource):
         if partition is None or context.instance is None:
             return
         # A mistake in the configuration is the asset's to tell.
-        with suppress(DistilError, OSError):
+        with suppress(Exception):
             observe(context.instance, partition, versions_now(config_path(partition), self._typed))

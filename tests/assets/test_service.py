@@ -11,6 +11,7 @@ from projects import opened_project
 from distil_dagster.evaluation.in_service import decide
 from distil_dagster.evaluation.served_students import pointer_of, served_student
 from distil_dagster.export.bundle import bundle_version
+from distil_dagster.traces.ingest import Traces
 
 WEAK, STRONG = 1, 12
 """Epochs after which the tiny student knows nothing, and some of the answers."""
@@ -64,6 +65,12 @@ def test_the_bundle_in_service_is_the_one_that_was_promoted(in_turn):
     assert bundle_version(served_student(project.store, project.partition, pointer.current).bundle) == pointer.current
 
 
+def test_the_traces_of_the_latest_student_are_those_that_later_ones_are_compared_with(in_turn):
+    project, _, _ = in_turn
+    traces, distilled = (project.store.load(name, project.partition, Traces) for name in ("traces", "distilled_traces"))
+    assert distilled == traces
+
+
 def test_a_refused_student_fails_the_check_with_the_reason(in_turn):
     _, instance, _ = in_turn
     key = dg.AssetCheckKey(dg.AssetKey("in_service"), "newest_student_serves")
@@ -106,3 +113,17 @@ def test_after_a_rollback_no_run_puts_the_withdrawn_student_into_service_again(i
     assert pointer.current == weak.version
     assert pointer.history[-1].version == strong.version
     assert pointer.history[-1].reason.startswith("it was rolled back from")
+
+
+def test_traces_that_no_student_learned_from_are_not(in_turn):
+    project, instance, _ = in_turn
+    before = project.store.load("distilled_traces", project.partition, Traces)
+    project.set("trace_processing", "num_traces_as_training_base", 20)
+    try:
+        assert project.run(assets=["traces"], instance=instance).success
+        assert project.run(assets=["in_service"], instance=instance).success
+    finally:
+        project.set("trace_processing", "num_traces_as_training_base", 24)
+    assert project.store.load("traces", project.partition, Traces) != before
+    assert project.store.load("distilled_traces", project.partition, Traces) == before
+    assert project.run(assets=["traces"], instance=instance).success

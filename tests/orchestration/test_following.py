@@ -8,7 +8,7 @@ from projects import opened_project
 from distil_dagster.definitions import defs
 from distil_dagster.errors import DistilError
 from distil_dagster.orchestration.following import configurations
-from distil_dagster.orchestration.inputs import INPUTS, observed_version
+from distil_dagster.orchestration.inputs import INPUTS, observed_version, versions_now
 from distil_dagster.orchestration.partitions import configs
 
 DESCRIPTION = '{"task_description": "Sort.", "classes_description": {"a": "One.", "b": "Another."}}'
@@ -119,3 +119,33 @@ def test_a_file_that_may_not_be_read_keeps_no_other_configuration_from_being_obs
 
     monkeypatch.setattr("distil_dagster.orchestration.inputs.job_files", refuse)
     assert {event.partition for event in look().asset_events} == {"letters"}
+
+
+def test_trouble_that_nobody_foresaw_keeps_no_other_configuration_from_being_observed(
+    project, instance, look, small_config, monkeypatch
+):
+    (project.root / "configs" / "broken.yaml").write_text(yaml.safe_dump(small_config))
+
+    def trouble(path, typed=None):
+        if path.stem == "broken":
+            raise RecursionError
+        return versions_now(path, typed)
+
+    monkeypatch.setattr("distil_dagster.orchestration.following.versions_now", trouble)
+    assert {event.partition for event in look().asset_events} == {"letters"}
+
+
+def test_how_a_provider_is_reached_is_no_input(project, instance, look):
+    model = {"model": "openai/simulated/{name}", "api_key_env": "NO_KEY_NEEDED", "extra": {"seed": 1}}
+    project.set("data", "models", {"*": model})
+    look()
+    reached = {
+        "extra_headers": {"X-Team": "blue"},
+        "timeout": 5,
+        "api_key": {"env": "OTHER"},
+        "input_cost_per_token": 1,
+    }
+    project.set("data", "models", {"*": {**model, "base_url": "http://elsewhere", "extra": {"seed": 1, **reached}}})
+    assert look().asset_events == []
+    project.set("data", "models", {"*": {**model, "extra": {"seed": 2}}})
+    assert {event.asset_key.path[1] for event in look().asset_events} == {"teacher", "judge", "trace_processing"}

@@ -11,7 +11,14 @@ import yaml
 from projects import opened_project
 
 from distil_dagster.definitions import defs
-from distil_dagster.orchestration.new_traces import new_traces_schedule, new_traces_sensor, redistillation
+from distil_dagster.errors import ConfigError
+from distil_dagster.orchestration.inputs import data_files
+from distil_dagster.orchestration.new_traces import (
+    new_traces_schedule,
+    new_traces_sensor,
+    redistillation,
+    seconds_between_looks,
+)
 from distil_dagster.orchestration.partitions import add_partitions
 from distil_dagster.traces.ingest import Traces
 
@@ -66,7 +73,12 @@ def distilled(project, instance) -> None:
     """The traces as a distillation leaves them that came to its end."""
     assert project.run(assets=["traces"], instance=instance).success
     project.store.save("distilled_traces", project.partition, project.store.load("traces", project.partition, Traces))
-    instance.report_runless_asset_event(dg.AssetMaterialization("in_service", partition=project.partition))
+    made(project, instance, "seed_data", "synthetic_dataset", "sft_adapter", "model_bundle", "in_service")
+
+
+def made(project, instance, *assets: str) -> None:
+    for asset in assets:
+        instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=project.partition))
 
 
 def test_what_was_there_at_the_first_look_starts_nothing(sensor):
@@ -134,6 +146,57 @@ def test_a_distillation_that_failed_on_its_way_distilled_nothing(sensor, instanc
     grow(folder)
     assert project.run(assets=["traces"], instance=instance).success
     assert [sensor.look(), sensor.look()] == [[], ["letters"]]
+
+
+@pytest.mark.parametrize("later", [["in_service"], ["sft_adapter", "model_bundle", "in_service"]])
+def test_neither_a_rollback_nor_a_retune_of_older_data_makes_that_good(sensor, instance, project, folder, later):
+    distilled(project, instance)
+    grow(folder)
+    assert project.run(assets=["traces"], instance=instance).success
+    made(project, instance, *later)
+    assert [sensor.look(), sensor.look()] == [[], ["letters"]]
+
+
+def test_a_file_that_is_gone_and_comes_again_is_looked_at_for_the_first_time(sensor, project, folder):
+    config = project.root / "configs" / "letters.yaml"
+    held = config.read_bytes()
+    sensor.look()
+    config.unlink()
+    sensor.look()
+    grow(folder)
+    config.write_bytes(held)
+    assert [sensor.look() for _ in range(3)] == [[], [], []]
+
+
+def test_trouble_that_nobody_foresaw_keeps_no_other_configuration_from_being_requested(
+    sensor, project, folder, monkeypatch
+):
+    shutil.copy(project.root / "configs" / "letters.yaml", project.root / "configs" / "broken.yaml")
+    sensor.look()
+    grow(folder)
+
+    def trouble(config):
+        if config.name == "broken":
+            raise RecursionError
+        return data_files(config)
+
+    monkeypatch.setattr("distil_dagster.orchestration.new_traces.data_files", trouble)
+    assert [sensor.look(), sensor.look()] == [[], ["letters"]]
+
+
+@pytest.mark.parametrize(("wanted", "seconds"), [(None, 30), ("", 30), ("5", 5)])
+def test_the_environment_says_how_often_the_sensor_looks(monkeypatch, wanted, seconds):
+    monkeypatch.delenv("DISTIL_LOOK_EVERY", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("DISTIL_LOOK_EVERY", wanted)
+    assert seconds_between_looks() == seconds
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "30s", "1.5"])
+def test_an_interval_that_is_none_is_named(monkeypatch, wanted):
+    monkeypatch.setenv("DISTIL_LOOK_EVERY", wanted)
+    with pytest.raises(ConfigError, match=r"environment: DISTIL_LOOK_EVERY: must be whole seconds from 1"):
+        seconds_between_looks()
 
 
 def test_a_configuration_that_cannot_be_read_for_once_is_remembered(sensor, project, folder):
