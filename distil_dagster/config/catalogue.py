@@ -1,11 +1,13 @@
 """The students and teachers that a configuration may name, and where a teacher is asked.
 
 What is known about them stands in `catalogue.yaml`. It says where a teacher is asked by default; a person sends any of
-them elsewhere with `data.models` in a configuration file, or with a file that `DISTIL_MODELS` names.
+them elsewhere with `data.models` in a configuration file, or with a file that `DISTIL_MODELS` or, before all others,
+`DISTIL_MODELS_OVERRIDE` names.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +24,14 @@ from distil_dagster.config.documents import read_document
 from distil_dagster.config.mistakes import mistakes_in
 from distil_dagster.config.names import did_you_mean, shown
 from distil_dagster.errors import ConfigError
+from distil_dagster.secrets import written_secrets
 
 if TYPE_CHECKING:
     from distil_dagster.config.pipeline import PipelineConfig
 
 ROUTES_VARIABLE = "DISTIL_MODELS"
+OVERRIDE_VARIABLE = "DISTIL_MODELS_OVERRIDE"
+"""Names a file of routes that go before those of every configuration: for rehearsals with other models."""
 ANY_MODEL = "*"
 
 ToolFormat = Literal["hermes", "llama3_json", "lfm2", "functiongemma"]
@@ -45,11 +50,24 @@ def _variable_name(name: str | None) -> str | None:
     return name
 
 
+def _plain_and_without_secrets(extra: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(extra)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("must hold text, numbers, true, false, lists and maps only") from None
+    for name in written_secrets(extra):
+        raise ValueError(
+            f"{name}: must be {{env: NAME}}, with the environment variable that holds it, never the secret"
+        )
+    return extra
+
+
 class Route(BaseModel):
     """Where a model is asked.
 
     `model` is a litellm model string in which `{name}` stands for the catalogue name; `api_key_env` names the
-    environment variable that holds the key; `extra` holds further fields of the request's body.
+    environment variable that holds the key; `extra` holds further fields of the request's body, and settings of the
+    connection, whose secrets stand in variables too: `{env: VARIABLE}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +75,7 @@ class Route(BaseModel):
     model: str
     base_url: Annotated[str | None, AfterValidator(_web_address)] = None
     api_key_env: Annotated[str | None, AfterValidator(_variable_name)] = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: Annotated[dict[str, Any], AfterValidator(_plain_and_without_secrets)] = Field(default_factory=dict)
 
     def of(self, name: str) -> Route:
         """This route for one model: `{name}` filled in."""
@@ -152,27 +170,28 @@ RoutesByName = dict[Annotated[str, AfterValidator(known_route_name)], Route]
 def route_of(name: str, config: PipelineConfig) -> Route:
     """Where the teacher `name` is asked: as `data.models` says, else the environment's file, else the catalogue.
 
-    In each of the two, a route of the model's own goes before the one for any model (`*`). A route that a person wrote
-    is used as it stands: the default's `extra` fields are the default provider's.
+    A file of the environment that is meant to go before `data.models` does. In each, a route of the model's own goes
+    before the one for any model (`*`). A route that a person wrote is used as it stands: the default's `extra` fields
+    are the default provider's.
 
     Raises:
-        ConfigError: the environment's file cannot be used.
+        ConfigError: a file of the environment cannot be used.
         KeyError: there is no such teacher.
     """
-    for routes in (config.data.models, environment_routes()):
+    for routes in (environment_routes(OVERRIDE_VARIABLE), config.data.models, environment_routes(ROUTES_VARIABLE)):
         route = routes.get(name) or routes.get(ANY_MODEL)
         if route is not None:
             return route.of(name)
     return teachers()[name].route
 
 
-def environment_routes() -> Mapping[str, Route]:
-    """The routes of the file that `DISTIL_MODELS` names, a map like `data.models`; none where it names no file.
+def environment_routes(variable: str) -> Mapping[str, Route]:
+    """The routes of the file that a variable names, a map like `data.models`; none where it names no file.
 
     Raises:
         ConfigError: the file is missing, unreadable or wrong; carries every problem in it.
     """
-    named = os.environ.get(ROUTES_VARIABLE)
+    named = os.environ.get(variable)
     if not named:
         return {}
     document = read_document(Path(named))

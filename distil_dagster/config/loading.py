@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distil_dagster.config.catalogue import environment_routes
+from distil_dagster.config.catalogue import OVERRIDE_VARIABLE, ROUTES_VARIABLE, environment_routes
 from distil_dagster.config.documents import Document, read_document
 from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.config.reading import Reading
@@ -56,7 +56,7 @@ class LoadedConfig:
             raise ConfigError([Problem(str(self.path), None, "data.path", message, self.data_prefix)])
         folder = self.path.absolute().parent
         if self.config.data.path is not None:
-            return folder / Path(self.config.data.path).expanduser()
+            return folder / _expanded(self.config.data.path)
         if (folder / JOB_DESCRIPTION).is_file():
             return folder
         beside, below = folder.parent / "data" / self.name, folder / "data" / self.name
@@ -66,7 +66,7 @@ class LoadedConfig:
     def students(self) -> dict[str, str]:
         """Where students' weights are, as `data.students` says: folders that exist as full paths, else Hub ids."""
         here = self.path.absolute().parent
-        folders = {name: here / Path(place).expanduser() for name, place in self.config.data.students.items()}
+        folders = {name: here / _expanded(place) for name, place in self.config.data.students.items()}
         return {
             name: str(folders[name]) if folders[name].is_dir() else place
             for name, place in self.config.data.students.items()
@@ -90,13 +90,23 @@ def load_config(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None
     return LoadedConfig(config, tuple(str(warning) for warning in _in_reading_order(reading.warnings)), path)
 
 
+def _expanded(place: str) -> Path:
+    """The path with the home folder in the place of `~`; one that names nobody's is taken as it stands."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
+
+
 def _in_reading_order(problems: list[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: (problem.file == RUN_CONFIG, problem.line or 0))
 
 
 def _environment_problems() -> tuple[Problem, ...]:
-    try:
-        environment_routes()
-    except ConfigError as error:
-        return error.problems
-    return ()
+    problems: tuple[Problem, ...] = ()
+    for variable in (OVERRIDE_VARIABLE, ROUTES_VARIABLE):
+        try:
+            environment_routes(variable)
+        except ConfigError as error:
+            problems += error.problems
+    return problems

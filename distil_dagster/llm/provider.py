@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from distil_dagster.llm.http import ChatCompletions
 from distil_dagster.llm.outcomes import Denied, Outcome, Rejection, Trouble, from_status, retry_after_of
 from distil_dagster.llm.requests import Route, Usage, canonical_json, is_connection_setting
 from distil_dagster.llm.wire import chat_messages, described_schema, refuses_schema
+from distil_dagster.secrets import secrets_in, with_secrets
 
 log = logging.getLogger("distil_dagster")
 
@@ -77,7 +78,7 @@ class Provider:
         endpoint = self.endpoint(body["model"], route)
         outcome = await self._send_as_taken(body, route, endpoint, seconds)
         if not isinstance(outcome, RawAnswer):
-            return _without_secret(outcome, endpoint.api_key)
+            return _without_secrets(outcome, [*filter(None, [endpoint.api_key]), *secrets_in(route.extra)])
         return replace(outcome, cost_usd=endpoint.price.of(outcome.usage)) if endpoint.price else outcome
 
     def worst_case_usd(self, body: Mapping[str, Any], prompt_tokens: int, route: Route) -> float:
@@ -121,7 +122,9 @@ class Provider:
         messages = chat_messages(body["messages"])
         parameters = {name: value for name, value in body.items() if name not in ("model", "messages", "sample")}
         if endpoint.url is None:
-            connection = {name: value for name, value in route.extra.items() if is_connection_setting(name)}
+            connection = {
+                name: with_secrets(value) for name, value in route.extra.items() if is_connection_setting(name)
+            }
             return await _send_with_litellm(endpoint, messages, parameters | connection, _wanted(route), seconds)
         wire = {"model": endpoint.model, "messages": messages, **self._as_taken(endpoint, parameters, route)}
         return await self._http.post(endpoint.url, endpoint.headers, wire, seconds)
@@ -187,7 +190,7 @@ def _api_key(model: str, route: Route) -> str | None:
 
 def _headers(api_key: str | None, route: Route) -> dict[str, str]:
     authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    return authorization | dict(route.extra.get("extra_headers") or {})
+    return authorization | with_secrets(route.extra.get("extra_headers") or {})
 
 
 def _model_info(name: str, provider: str, model: str) -> Mapping[str, Any]:
@@ -282,11 +285,13 @@ def _outcome_of(error: Exception, seconds: float) -> Outcome:
     return Trouble("server", f"{type(error).__name__}: {text}")
 
 
-def _without_secret(outcome: Outcome, secret: str | None) -> Outcome:
-    """The outcome with the API key, which some providers repeat in their errors, taken out of its text."""
-    if secret is None or isinstance(outcome, RawAnswer) or secret not in outcome.detail:
+def _without_secrets(outcome: Outcome, secrets: Iterable[str]) -> Outcome:
+    """The outcome with keys, which some providers repeat in their errors, taken out of its text."""
+    if isinstance(outcome, RawAnswer):
         return outcome
-    return replace(outcome, detail=outcome.detail.replace(secret, "***"))
+    for secret in secrets:
+        outcome = replace(outcome, detail=outcome.detail.replace(secret, "***"))
+    return outcome
 
 
 def explain_denial(name: str, model: str, route: Route, denied: Denied) -> ProviderError:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from distil_dagster.data.messages import ToolCall
 from distil_dagster.llm.structured import response_format
+from distil_dagster.secrets import names_secret
 
 FailureReason = Literal["truncated", "refused_by_provider", "invalid_answer", "timeout", "provider_error", "not_bought"]
 
@@ -32,7 +33,6 @@ _CONNECTION_SETTINGS = frozenset(
 )
 _CONNECTION_PREFIXES = ("aws_", "azure_", "vertex_")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-_SECRET_SUFFIXES = ("_key", "_secret", "_token", "_password", "_credentials")
 
 
 class Route(Protocol):
@@ -131,9 +131,7 @@ def model_string(name: str, route: Route) -> str:
 
 def is_connection_setting(name: str) -> bool:
     """Whether an extra parameter says how to reach a provider rather than what to answer."""
-    return (
-        name in _CONNECTION_SETTINGS or name.startswith(_CONNECTION_PREFIXES) or f"_{name}".endswith(_SECRET_SUFFIXES)
-    )
+    return name in _CONNECTION_SETTINGS or name.startswith(_CONNECTION_PREFIXES) or names_secret(name)
 
 
 def canonical_json(value: Any) -> str:

@@ -11,6 +11,7 @@ from distil_dagster.errors import ConfigError, Problem
 @pytest.fixture(autouse=True)
 def no_routes_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISTIL_MODELS", raising=False)
+    monkeypatch.delenv("DISTIL_MODELS_OVERRIDE", raising=False)
 
 
 @pytest.fixture

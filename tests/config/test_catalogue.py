@@ -169,6 +169,17 @@ def test_any_model_in_the_configuration_goes_before_the_environment(
     assert route_of("zai.glm-5", configured(data={"models": {"*": {"model": "ollama/qwen3"}}})).model == "ollama/qwen3"
 
 
+def test_a_file_that_is_to_go_before_every_configuration_does(
+    configured: Configured, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTIL_MODELS", str(write("'*': {model: 'ollama/{name}'}", "models.yaml")))
+    monkeypatch.setenv("DISTIL_MODELS_OVERRIDE", str(write("'*': {model: 'openai/{name}'}", "rehearsal.yaml")))
+
+    config = configured(data={"models": {"zai.glm-5": {"model": "zai/glm-5"}}})
+    assert route_of("zai.glm-5", config).model == "openai/zai.glm-5"
+    assert route_of("deepseek.v3.1", config).model == "openai/deepseek.v3.1"
+
+
 def test_every_mistake_in_the_environments_file_is_named_with_its_line(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +187,7 @@ def test_every_mistake_in_the_environments_file_is_named_with_its_line(
     monkeypatch.setenv("DISTIL_MODELS", str(path))
 
     with pytest.raises(ConfigError) as caught:
-        environment_routes()
+        environment_routes("DISTIL_MODELS")
 
     assert [(problem.line, problem.key) for problem in caught.value.problems] == [(4, "zai.glm-5"), (1, "glm-5")]
     assert "did you mean zai.glm-5?" in caught.value.problems[1].message
@@ -186,8 +197,8 @@ def test_a_missing_file_of_the_environment_is_an_error_and_an_empty_one_is_not(
     tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISTIL_MODELS", str(write("", "models.yaml")))
-    assert environment_routes() == {}
+    assert environment_routes("DISTIL_MODELS") == {}
 
     monkeypatch.setenv("DISTIL_MODELS", str(tmp_path / "none.yaml"))
     with pytest.raises(ConfigError, match="does not exist"):
-        environment_routes()
+        environment_routes("DISTIL_MODELS")

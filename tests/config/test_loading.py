@@ -259,9 +259,10 @@ def test_mistakes_in_the_environments_routes_are_told_with_the_rest(
     problems: Problems, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISTIL_MODELS", str(write("glm: {model: x}", "models.yaml")))
+    monkeypatch.setenv("DISTIL_MODELS_OVERRIDE", str(write("glm: {model: x}", "rehearsal.yaml")))
 
     found = problems(MINIMAL + "tuning:\n  lora_r: 0\n")
-    assert [Path(problem.file).name for problem in found] == ["banking.yaml", "models.yaml"]
+    assert [Path(problem.file).name for problem in found] == ["banking.yaml", "rehearsal.yaml", "models.yaml"]
 
 
 def outcome_of(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = None) -> LoadedConfig | ConfigError:

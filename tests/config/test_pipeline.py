@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,11 @@ def test_two_configurations_share_no_mutable_default() -> None:
         {"models": {"*": {"base_url": "http://localhost"}}},
         {"models": {"*": {"model": "x", "base_url": "localhost:8000"}}},
         {"models": {"*": {"model": "x", "api_key": "sk-1"}}},
+        {"models": {"*": {"model": "x", "extra": {"api_key": "sk-1"}}}},
+        {"models": {"*": {"model": "x", "extra": {"aws_session_token": "sk-1"}}}},
+        {"models": {"*": {"model": "x", "extra": {"extra_headers": {"Authorization": "Bearer sk-1"}}}}},
+        {"models": {"*": {"model": "x", "extra": {"headers": {"x-api-key": "sk-1"}}}}},
+        {"models": {"*": {"model": "x", "extra": {"since": date(2026, 1, 1)}}}},
         {"students": {"Qwen4": "folder"}},
         {"budget_usd": -1},
         {"budget_usd": float("nan")},

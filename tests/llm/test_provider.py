@@ -86,6 +86,24 @@ def test_the_key_in_the_named_variable_is_sent(send, server, question, monkeypat
     assert "extra_headers" not in server.bodies[0]
 
 
+def test_headers_whose_values_stand_in_variables_are_sent_and_never_repeated(
+    send, server, question, reply, monkeypatch
+):
+    monkeypatch.setenv("GATEWAY", "sk-gateway")
+    headers = {"X-Team": "blue", "X-Api-Key": {"env": "GATEWAY"}}
+    server.behaviour = lambda number, body: reply(status=400, text="key sk-gateway is not known")
+    outcome = send(question("Why?"), extra={"extra_headers": headers})
+    assert (server.headers[0]["X-Team"], server.headers[0]["X-Api-Key"]) == ("blue", "sk-gateway")
+    assert "sk-gateway" not in outcome.detail
+    assert "***" in outcome.detail
+
+
+def test_a_variable_of_a_header_that_is_not_set_is_an_error_before_anything_is_sent(send, server, question):
+    with pytest.raises(ProviderError, match="NO_SUCH_KEY, which a route's `extra` names, is not set"):
+        send(question("Why?"), extra={"extra_headers": {"X-Api-Key": {"env": "NO_SUCH_KEY"}}})
+    assert server.bodies == []
+
+
 def test_the_usual_key_of_a_provider_is_not_sent_to_another_address(send, server, question, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     send(question("Why?"))

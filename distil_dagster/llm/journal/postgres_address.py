@@ -81,7 +81,7 @@ def _read(url: str) -> dict[str, str]:
         from psycopg2.extensions import parse_dsn
     except ImportError:
         raise DistilError(
-            "DISTIL_JOURNAL: a PostgreSQL journal needs psycopg2: pip install 'distil_dagster[cluster]'"
+            "DISTIL_JOURNAL: a PostgreSQL journal needs psycopg2: run `pip install '.[cluster]'` in the checkout"
         ) from None
     try:
         return parse_dsn(url)

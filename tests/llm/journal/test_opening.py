@@ -53,5 +53,5 @@ except DistilError as error:
 def test_where_the_driver_is_missing_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setenv("DISTIL_JOURNAL", "postgresql://user:geheim@host/db")
     said = subprocess.run([sys.executable, "-c", WITHOUT_DRIVER], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'distil_dagster[cluster]'" in said
+    assert "pip install '.[cluster]'" in said
     assert "geheim" not in said
