@@ -9,14 +9,17 @@ export LITELLM_LOCAL_MODEL_COST_MAP ?= True
 
 install: $(VENV)/installed
 
-# torch goes first and by itself: resolved together with the rest, it would come as a CUDA build of several gigabytes.
+# torch goes first and by itself, so that the build that is chosen here stays when pip resolves the rest. For Linux, PyPI's
+# is the CUDA build of several gigabytes; the CPU build comes with
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+# Made once: what a person changes there stays.
+$(DAGSTER_HOME)/dagster.yaml: | dagster.yaml
 	mkdir -p $(DAGSTER_HOME)
 	cp dagster.yaml $@
 

@@ -1,6 +1,7 @@
 """`service` and `rollback`: which student of a configuration answers in production, and the way back."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from distil_dagster.cli.console import RunConsole
 from distil_dagster.cli.materializing import settle_dagster_home
@@ -10,6 +11,9 @@ from distil_dagster.data.store import ArtefactStore
 from distil_dagster.errors import DistilError
 from distil_dagster.evaluation.in_service import InService, ServiceEntry
 from distil_dagster.evaluation.served_students import POINTER, kept_versions, pointer_of, served_student
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 def show_service(name: str) -> int:
@@ -43,8 +47,13 @@ def rollback(name: str, version: str | None, why: str) -> int:
         action="rolled back",
         reason=why or f"from {pointer.current}, by hand",
     )
-    store.save(POINTER, partition, pointer.after(entry))
-    _tell_dagster(partition, entry)
+    settle_dagster_home()
+    import dagster as dg
+
+    # Opened first: where it cannot be, nothing has changed.
+    with dg.DagsterInstance.get() as instance:
+        store.save(POINTER, partition, pointer.after(entry))
+        _report(instance, partition, entry)
     return show_service(name)
 
 
@@ -55,22 +64,23 @@ def _pointer(name: str) -> tuple[ArtefactStore, str, InService]:
     store = Store(root=default_root()).artefacts
     pointer = pointer_of(store, partition)
     if not pointer.history:
-        raise DistilError(f"{partition}: no student was in service yet; run `distil-dagster run {name}` first")
+        place = f"{default_root()}/{POINTER}"
+        raise DistilError(
+            f"{partition}: no student was in service yet, says {place}; run `distil-dagster run {name}` first"
+        )
     return store, partition, pointer
 
 
-def _tell_dagster(partition: str, entry: ServiceEntry) -> None:
-    settle_dagster_home()
+def _report(instance: "dg.DagsterInstance", partition: str, entry: ServiceEntry) -> None:
     import dagster as dg
 
     from distil_dagster.orchestration.partitions import add_partitions
 
-    with dg.DagsterInstance.get() as instance:
-        add_partitions(instance, [partition])
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                asset_key=POINTER,
-                partition=partition,
-                metadata={"in_service": entry.version, "latest_decision": entry.action, "note": entry.reason},
-            )
+    add_partitions(instance, [partition])
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            asset_key=POINTER,
+            partition=partition,
+            metadata={"in_service": entry.version, "latest_decision": entry.action, "note": entry.reason},
         )
+    )

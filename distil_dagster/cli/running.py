@@ -16,7 +16,8 @@ _EXTENSIONS = (".yaml", ".yml", ".json")
 
 
 def find_config(name: str) -> Path:
-    """The configuration file that a person means: a file, a folder with `config.yaml`, or a name in `configs/`.
+    """The configuration file that a person means: a file, a folder with `config.yaml`, or the name of either in
+    `configs/`.
 
     Raises:
         DistilError: there is no such file.
@@ -24,6 +25,7 @@ def find_config(name: str) -> Path:
     given = Path(name)
     candidates = [given, *(given / f"config{end}" for end in _EXTENSIONS)]
     candidates += [config_folder() / f"{name}{end}" for end in _EXTENSIONS]
+    candidates += [config_folder() / name / f"config{end}" for end in _EXTENSIONS]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.resolve()

@@ -83,12 +83,13 @@ def _bundle(name: str, *, latest: bool) -> Path:
     version = "" if latest else pointer_of(store, partition).current
     if version:
         return served_student(store, partition, version).bundle
-    if not latest:
-        print("No student is in service yet: this is the latest bundle, whatever it is worth", flush=True)
     try:
-        return store.load("model_bundle", partition, ModelBundle).bundle
+        bundle = store.load("model_bundle", partition, ModelBundle).bundle
     except FileNotFoundError:
         raise DistilError(f"{partition}: no model bundle yet; run `distil-dagster run {name}` first") from None
+    if not latest:
+        print("No student is in service yet: this is the latest bundle, whatever it is worth", flush=True)
+    return bundle
 
 
 def _server_command(prompt: dict[str, Any], host: str, port: int) -> ServerCommand:
@@ -96,7 +97,9 @@ def _server_command(prompt: dict[str, Any], host: str, port: int) -> ServerComma
         return vllm_server(prompt, host, port)
     missing = [package for package in _NEEDED if importlib.util.find_spec(package) is None]
     if missing:
-        raise DistilError(f"serving needs the packages {', '.join(missing)}: pip install 'distil_dagster[serve]'")
+        raise DistilError(
+            f"serving needs the packages {', '.join(missing)}: run `pip install '.[serve]'` in the checkout"
+        )
     return transformers_server(host, port)
 
 

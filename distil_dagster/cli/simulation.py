@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distil_dagster.cli.console import RunConsole
-from distil_dagster.config.catalogue import ANY_MODEL, ROUTES_VARIABLE
+from distil_dagster.config.catalogue import ANY_MODEL, OVERRIDE_VARIABLE
 
 _SIMULATED_KEY = "DISTIL_SIMULATED_KEY"
 
@@ -42,8 +42,9 @@ def teachers_of(simulation: Simulation | None, console: RunConsole) -> Iterator[
             "extra": {"input_cost_per_token": 0, "output_cost_per_token": 0},
         }
         routes.write_text(yaml.safe_dump({ANY_MODEL: route}), encoding="utf-8")
-        os.environ[ROUTES_VARIABLE] = str(routes)
-        os.environ[_SIMULATED_KEY] = "none-needed"
+        # Before the file's own routes, too: a rehearsal must not pay anybody.
+        before = os.environ.get(OVERRIDE_VARIABLE)
+        os.environ |= {OVERRIDE_VARIABLE: str(routes), _SIMULATED_KEY: "none-needed"}
         console.notice(
             f"Teachers, committee and judge are simulated from {simulation.folder}, wrong in "
             f"{simulation.error_rate:.0%} of their answers; everything else is real."
@@ -51,7 +52,9 @@ def teachers_of(simulation: Simulation | None, console: RunConsole) -> Iterator[
         try:
             yield
         finally:
-            del os.environ[ROUTES_VARIABLE], os.environ[_SIMULATED_KEY]
+            del os.environ[OVERRIDE_VARIABLE], os.environ[_SIMULATED_KEY]
+            if before is not None:
+                os.environ[OVERRIDE_VARIABLE] = before
             console.notice(
                 f"The simulated teacher answered {teacher.stats()['by_outcome'].get('answered', 0)} requests."
             )

@@ -13,6 +13,8 @@ from distil_dagster.data.normalise import Unreadable
 from distil_dagster.data.rows import ExampleFile, read_examples
 from distil_dagster.errors import DataError
 
+_EXAMPLES = (".jsonl", ".csv")
+
 
 class UnstructuredRow(Frozen):
     """A text without an answer, and where it came from; `images` are the addresses of images that stand beside it."""
@@ -49,6 +51,14 @@ class JobFolder:
         """The file of traces, where there is one."""
         return self._file("traces", (".jsonl",))
 
+    @property
+    def lacks(self) -> str | None:
+        """What still has to be put here before a student can be made; nothing where all is there."""
+        if self.traces is not None:
+            return None
+        missing = [name for name in ("train", "test") if self._file(name, _EXAMPLES) is None]
+        return f"neither traces nor {' and '.join(missing)} examples" if missing else None
+
     def train(self) -> ExampleFile | None:
         """The user's own training rows; none where there is no such file."""
         return self._examples("train")
@@ -59,7 +69,7 @@ class JobFolder:
 
     def unstructured(self) -> UnstructuredFile | None:
         """The user's own texts without answers; none where there is no such file."""
-        path = self._file("unstructured", (".jsonl", ".csv"))
+        path = self._file("unstructured", _EXAMPLES)
         if path is None:
             return None
         found = read_records(path)
@@ -74,7 +84,7 @@ class JobFolder:
         return result
 
     def _examples(self, name: str) -> ExampleFile | None:
-        path = self._file(name, (".jsonl", ".csv"))
+        path = self._file(name, _EXAMPLES)
         return None if path is None else read_examples(path)
 
     def _file(self, name: str, extensions: tuple[str, ...]) -> Path | None:

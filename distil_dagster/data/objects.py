@@ -25,7 +25,7 @@ _MISSING = {"NoSuchKey", "404"}
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
 _ADVICE = {
     "NoSuchBucket": "there is no such bucket; make it, or correct its name",
-    "AccessDenied": "access is denied; it needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject",
+    "AccessDenied": "access is denied; it needs the permissions that docs/storage.md lists",
     "403": "access is denied; it needs s3:ListBucket and s3:GetObject",
     "InvalidAccessKeyId": f"the credentials are not known; {_CREDENTIALS}",
     "SignatureDoesNotMatch": f"the credentials do not fit; {_CREDENTIALS}",

@@ -152,6 +152,8 @@ class RemoteArtefactStore(ArtefactStore):
             if work is not None:
                 work.delete(state.key for state in work.objects())
             self._remove_old_copies(name, partition, current)
+            # Last: it takes permissions of its own, which a role may lack.
+            self._place(name, partition).end_uploads(datetime.now(UTC) - LEFT_FOR)
         except (StorageError, OSError) as error:
             # The new version holds; what is left is removed by a later save.
             log.warning("old versions are left: %s", error)

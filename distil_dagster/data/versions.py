@@ -174,7 +174,7 @@ def remove_old_versions(place: Prefix, current: Manifest, before: Manifest | Non
     """Remove what no reader needs once `current` has replaced `before`.
 
     `before` stays, for those who are reading it. The version before that goes, and so does what is neither and older
-    than a day: uploads that were interrupted.
+    than a day: versions whose upload was interrupted.
     """
     found = [(state.key.partition("/")[0], state) for state in place.objects() if "/" in state.key]
     last_change: dict[str, datetime] = {}
@@ -184,4 +184,3 @@ def remove_old_versions(place: Prefix, current: Manifest, before: Manifest | Non
     gone |= {before.replaced} if before is not None and before.replaced is not None else set()
     gone -= {current.version, current.replaced}
     place.delete(state.key for version, state in found if version in gone)
-    place.end_uploads(now - LEFT_FOR)

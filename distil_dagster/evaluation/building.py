@@ -11,6 +11,7 @@ from pathlib import Path
 from distil_dagster.config.catalogue import route_of, steady_temperature
 from distil_dagster.config.pipeline import PipelineConfig, effective, non_default
 from distil_dagster.data.examples import Example
+from distil_dagster.data.store import whole_folder
 from distil_dagster.errors import DataError
 from distil_dagster.evaluation.artefacts import EvalReport, TeacherEvaluation, summarise
 from distil_dagster.evaluation.charts import training_charts
@@ -111,7 +112,7 @@ def score_student(
 def write_evaluation(
     job: Job, models: Sequence[ModelPredictions], facts: Facts, client: Client, folder: Path
 ) -> EvalReport:
-    """Sum up all models and write the report into `folder`."""
+    """Sum up all models and write the report as `folder`, in the place of one that was there."""
     task, seed = job.task, job.config.base.random_seed or 0
     evaluation = evaluate(models, task.metrics, task.primary_metric, task.kind, delivered=facts.delivered, seed=seed)
     notices = (SIMULATED_NOTICE,) if _is_simulated(job.config) else ()
@@ -132,7 +133,8 @@ def write_evaluation(
         delivered_reason=facts.why_delivered,
         notices=notices,
     )
-    write_report(report, folder)
+    with whole_folder(folder) as written:
+        write_report(report, written)
     return EvalReport(
         report=folder,
         title=job.name,

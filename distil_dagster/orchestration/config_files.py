@@ -12,7 +12,7 @@ _EXTENSIONS = {".yaml", ".yml", ".json"}
 
 def config_folder() -> Path:
     """The folder of configurations: what `DISTIL_CONFIGS` names, else `configs` in the working directory."""
-    return Path(os.environ.get(FOLDER_VARIABLE, "configs"))
+    return Path(os.environ.get(FOLDER_VARIABLE) or "configs")
 
 
 def config_paths(folder: Path) -> dict[str, Path]:

@@ -54,8 +54,10 @@ def read_settings(path: Path) -> Settings:
         ConfigError: the file cannot be read or has mistakes; names file, line and key of each.
     """
     document = read_document(path)
-    content = {} if document.content is None else document.content
+    content = _without_empty_values({} if document.content is None else document.content)
     mistakes: list[tuple[Key, str]] = list(mistakes_in(dg.Shape(executor_schema({})), content))
+    if not mistakes and content.get("max_concurrent", 1) < 1:
+        mistakes.append((("max_concurrent",), "must be at least 1"))
     if not mistakes:
         for kind in _CLUSTERS:
             if kind in content.get("gpu", {}):
@@ -64,6 +66,15 @@ def read_settings(path: Path) -> Settings:
     problems = [*document.repeated, *(document.problem(key, message) for key, message in mistakes)]
     if problems:
         raise ConfigError(problems)
+    return content
+
+
+def _without_empty_values(content: Any) -> Any:
+    """A key of `gpu.local` with nothing behind it is as good as none: what is left when its last entry is removed."""
+    match content:
+        case {"gpu": {"local": dict(local)}}:
+            given = {key: value for key, value in local.items() if value is not None}
+            return {**content, "gpu": {**content["gpu"], "local": given}}
     return content
 
 
@@ -97,7 +108,7 @@ def cluster_schema(kind: Cluster) -> dg.Shape:
         else:
             from distil_dagster.orchestration.ecs_steps import SCHEMA
     except ModuleNotFoundError as error:
-        message = f"needs the package {error.name}: pip install 'distil_dagster[cluster]'"
+        message = f"needs the package {error.name}: run `pip install '.[cluster]'` in the checkout"
         raise ConfigError([Problem("executor", None, f"gpu.{kind}", message)]) from None
     return dg.Shape(SCHEMA)
 

@@ -54,7 +54,7 @@ def processes_for(job: Job) -> int:
     if not isinstance(job, SftJob | GrpoJob):
         return 1
     wanted = os.environ.get(PROCESSES_VARIABLE)
-    if wanted is None:
+    if not wanted:
         return max(1, visible_gpus())
     if not wanted.isdecimal() or int(wanted) < 1:
         raise TrainingError(f"{PROCESSES_VARIABLE}: must be a number from 1, and is {wanted!r}")

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import dagster as dg
@@ -154,6 +155,17 @@ def test_nothing_is_bought_twice_when_everything_runs_again(finished):
     assert project.teacher.stats()["requests"] == before
     assert metadata(again, "synthetic_dataset")["answers_bought"] == 0
     assert metadata(again, "synthetic_dataset")["answers_from_journal"] > 0
+
+
+def test_a_report_that_is_made_anew_is_new_as_a_whole_and_leaves_the_old_one_as_it_is(finished, tmp_path):
+    project, _, instance = finished
+    report = project.store.folder("eval_report", project.partition) / "report"
+    os.link(report / "report.md", tmp_path / "report.md")
+    left_over = project.store.work_folder("eval_report", project.partition) / "report" / "predictions" / "rlvr.jsonl"
+    left_over.touch()
+    assert project.run(assets=["eval_report"], instance=instance).success
+    assert not (report / "report.md").samefile(tmp_path / "report.md")
+    assert not (report / "predictions" / "rlvr.jsonl").exists()
 
 
 def test_the_leaderboard_ranks_what_has_a_report(finished):

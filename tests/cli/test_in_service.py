@@ -29,7 +29,8 @@ def served(store, tmp_path):
 def test_before_a_run_there_is_nothing_in_service(run_cli):
     done = run_cli("service", "quickstart")
     assert done.returncode == 1
-    assert "no student was in service yet; run `distil-dagster run quickstart` first" in done.stderr
+    assert "no student was in service yet, says " in done.stderr
+    assert "artefacts/in_service; run `distil-dagster run quickstart` first" in done.stderr
 
 
 def test_the_student_in_service_is_shown_with_its_bundle_and_history(run_cli, served):
@@ -47,6 +48,15 @@ def test_a_rollback_moves_the_pointer_and_shows_in_dagster(run_cli, served, stor
     pointer = pointer_of(store, "quickstart")
     assert pointer.current == "first"
     assert (pointer.history[-1].action, pointer.history[-1].reason) == ("rolled back", "complaints")
+
+
+def test_a_rollback_that_dagster_cannot_be_told_of_changes_nothing(run_cli, served, store, tmp_path):
+    instance = tmp_path / "broken"
+    instance.mkdir()
+    (instance / "dagster.yaml").write_text("storage: {postgres: {postgres_url: {env: NO_SUCH_VARIABLE}}}\n")
+    done = run_cli("rollback", "quickstart", DAGSTER_HOME=str(instance))
+    assert done.returncode == 1
+    assert pointer_of(store, "quickstart").current == "second"
 
 
 def test_a_version_that_is_not_kept_cannot_be_rolled_back_to(run_cli, served, store):

@@ -1,8 +1,15 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
+from distil_dagster.cli.console import RunConsole
 from distil_dagster.cli.main import main, typed_settings
+from distil_dagster.cli.running import find_config
+from distil_dagster.cli.simulation import Simulation, teachers_of
+from distil_dagster.config.catalogue import route_of
+from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.errors import ConfigError
 
 FIVE_MISTAKES = """\
@@ -56,6 +63,7 @@ def test_a_good_file_is_ready_to_run_and_warnings_are_shown(tmp_path, capsys):
     (tmp_path / "job").mkdir()
     description = {"task_description": "Sort.", "classes_description": {"a": "One.", "b": "Other."}}
     (tmp_path / "job" / "job_description.json").write_text(json.dumps(description))
+    (tmp_path / "job" / "traces.jsonl").write_text("")
     assert main(["validate", str(path)]) == 0
     out = capsys.readouterr().out
     assert "parallel_llm_calls" in out
@@ -78,10 +86,65 @@ def test_a_job_description_that_lacks_what_the_task_needs_is_a_mistake(tmp_path,
     assert f"job_description.json: {missing}" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_yet_is_no_mistake(tmp_path, capsys):
+def test_a_folder_that_the_file_names_has_to_be_there(tmp_path, capsys):
     (tmp_path / "job.yaml").write_text("base: {task: classification}\ndata: {path: nowhere}\n")
+    assert main(["validate", str(tmp_path / "job.yaml")]) == 2
+    assert "data.path: there is no such folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_no_file_names_may_still_come(tmp_path, capsys):
+    (tmp_path / "job.yaml").write_text("base: {task: classification}\n")
     assert main(["validate", str(tmp_path / "job.yaml")]) == 0
-    assert "nowhere is not there yet" in capsys.readouterr().out
+    assert "data/job is not there yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([], "holds neither traces nor train and test examples yet"),
+        (["train.jsonl"], "holds neither traces nor test examples yet"),
+        (["train.jsonl", "test.csv"], "ready to run"),
+        (["traces.jsonl"], "ready to run"),
+    ],
+)
+def test_what_a_job_still_lacks_is_said(tmp_path, capsys, files, said):
+    (tmp_path / "job.yaml").write_text("base: {task: classification}\ndata: {path: .}\n")
+    description = {"task_description": "Sort.", "classes_description": {"a": "One.", "b": "Other."}}
+    (tmp_path / "job_description.json").write_text(json.dumps(description))
+    for name in files:
+        (tmp_path / name).write_text("")
+    assert main(["validate", str(tmp_path / "job.yaml")]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_a_configuration_in_a_folder_of_its_own_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTIL_CONFIGS", str(tmp_path))
+    (tmp_path / "mails").mkdir()
+    (tmp_path / "mails" / "config.yaml").write_text("base: {task: classification}\n")
+    assert find_config("mails") == tmp_path / "mails" / "config.yaml"
+
+
+def test_a_simulation_goes_before_every_route_and_leaves_the_environment_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTIL_MODELS_OVERRIDE", str(tmp_path / "of_the_user.yaml"))
+    (tmp_path / "of_the_user.yaml").write_text("'*': {model: openai/paid}\n")
+    paid = {"openai.gpt-oss-120b": {"model": "openai/paid"}}
+    config = PipelineConfig.model_validate({"base": {"task": "classification"}, "data": {"models": paid}})
+    folder = Path(__file__).parents[2] / "examples" / "ticket_routing"
+    with teachers_of(Simulation(folder, 0.0), RunConsole()):
+        assert route_of("openai.gpt-oss-120b", config).model == "openai/simulated/openai.gpt-oss-120b"
+    assert os.environ["DISTIL_MODELS_OVERRIDE"] == str(tmp_path / "of_the_user.yaml")
+
+
+def test_an_error_rate_without_a_simulated_teacher_is_a_mistake(capsys):
+    assert main(["run", "quickstart", "--simulated-error-rate", "0.1"]) == 2
+    assert "--simulated-error-rate: is for --simulated-teacher, which is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_a_port_that_is_none_is_named(capsys, port):
+    with pytest.raises(SystemExit):
+        main(["serve", "quickstart", "--port", port])
+    assert "argument --port: must be from 1 to 65535" in capsys.readouterr().err
 
 
 def test_typed_settings_are_read_as_yaml():

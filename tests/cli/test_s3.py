@@ -20,6 +20,7 @@ DESCRIPTION = {"task_description": "Sort.", "classes_description": {"a": "One.",
 def bucket():
     with bucket_served() as served:
         served.put("good/job_description.json", json.dumps(DESCRIPTION).encode())
+        served.put("good/traces.jsonl", b"{}\n")
         served.put("wrong/job_description.json", json.dumps({"task_description": "Sort."}).encode())
         served.put("empty/traces.jsonl", b"{}\n")
         yield served

@@ -125,7 +125,7 @@ def without(*missing):
 def test_missing_packages_are_named_with_the_command_that_installs_them(bundled, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", without("vllm", "fastapi", "uvicorn"))
     assert main(["serve", str(bundled)]) == 1
-    assert "fastapi, uvicorn: pip install 'distil_dagster[serve]'" in capsys.readouterr().err
+    assert "fastapi, uvicorn: run `pip install '.[serve]'`" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -365,3 +365,16 @@ def test_an_artefact_can_be_removed_and_no_other_goes_with_it(bucket, model, tmp
     assert bucket.store(tmp_path / "b").load("model", "letters2", Model).note == "letters2"
     store.save("model", "letters", model("again"))
     assert bucket.store(tmp_path / "b").load("model", "letters", Model).note == "again"
+
+
+def test_a_role_that_may_not_list_uploads_still_has_old_versions_and_copies_removed(bucket, model, tmp_path, caplog):
+    def refuse(_operation, arguments, _named):
+        if "list_multipart_uploads" in arguments:
+            raise RuntimeError("no permission")
+
+    store = bucket.store(tmp_path / "a", Client(bucket.client, refuse))
+    for number in range(4):
+        store.save("model", "letters", model(str(number)))
+    assert "old versions are left" in caplog.text
+    assert len(bucket.prefix().below("model", "letters").folders()) == 2
+    assert len(list(store.folder("model", "letters").parent.iterdir())) == 2

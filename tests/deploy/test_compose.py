@@ -37,6 +37,26 @@ def test_without_a_password_nothing_starts():
         compose_file({})
 
 
+def test_a_run_reads_what_keys_env_says_and_nothing_goes_before_it_unseen():
+    assert services()["code"]["env_file"] == [{"path": "keys.env", "required": False}]
+    assert not [name for name, service in services().items() if "env_file" in service and name != "code"]
+    example = read_environment(COMPOSE / "keys.env.example")
+    assert {"NOVITA_API_KEY", "HF_TOKEN", "DISTIL_MODELS", "DISTIL_OWNERS", "DISTIL_LOOK_EVERY"} <= example.keys()
+    # What the compose file names goes before the file, even where it is unset.
+    assert not example.keys() & environment_of(services()["code"]).keys()
+    assert not any(value for name, value in example.items() if name.endswith(("_KEY", "_TOKEN")))
+
+
+def test_routes_of_ones_own_are_in_a_folder_that_the_container_sees():
+    routes = read_environment(COMPOSE / "keys.env.example")["DISTIL_MODELS"]
+    assert any(routes.startswith(f"{volume.split(':')[1]}/") for volume in services()["code"]["volumes"])
+
+
+@pytest.mark.parametrize("name", [".env", "keys.env"])
+def test_files_with_secrets_are_never_committed(name):
+    assert name in (DEPLOY / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
 def test_the_example_names_every_variable_that_the_file_asks_for_and_holds_no_secret():
     example = read_environment(COMPOSE / ".env.example")
     text = (COMPOSE / "docker-compose.yaml").read_text(encoding="utf-8")
@@ -63,9 +83,10 @@ def test_ports_are_bound_to_loopback_and_neither_database_nor_code_server_has_on
 
 def test_the_gpu_the_keys_and_the_journal_are_the_code_services_alone():
     for name, service in services().items():
-        has = {"NOVITA_API_KEY", "HF_TOKEN", "DISTIL_JOURNAL"} <= environment_of(service).keys()
+        has = "env_file" in service and "DISTIL_JOURNAL" in environment_of(service)
         devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
         assert has == (name == "code")
+        assert not any(variable.startswith(("NOVITA_", "HF_")) for variable in environment_of(service))
         assert bool(devices) == (name == "code")
     assert devices_of("code") == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
 

@@ -58,7 +58,7 @@ def test_what_is_not_named_stays_out_and_so_do_secrets(dockerfile):
     ignored = dockerfile.with_name(f"{dockerfile.name}.dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in ignored if line and not line.startswith("#")]
     assert rules[0] == "*"
-    assert {"**/.env", "**/secrets.env"} <= set(rules[rules.index("!deploy") :])
+    assert {"**/.env", "**/keys.env", "**/secrets.env"} <= set(rules[rules.index("!deploy") :])
 
 
 @each_dockerfile

@@ -17,6 +17,8 @@ TASKS = {path.stem.removeprefix("task-"): read_json(path) for path in sorted(ECS
 SERVICES = {path.stem.removeprefix("service-"): read_json(path) for path in sorted(ECS.glob("service-*.json"))}
 POLICIES = {path.stem: read_json(path) for path in sorted((ECS / "iam").glob("*.json"))}
 
+CHANNEL = {f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")}
+
 SERVICE_MODEL = get_session().get_service_model("ecs")
 
 
@@ -161,12 +163,20 @@ def test_cfn_lint_finds_nothing_in_the_trust_policy():
 
 
 def test_rights_are_for_named_things_wherever_aws_has_names_for_them():
-    nameless = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition"}
+    nameless = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", *CHANNEL}
     for policy in ("control", "work", "execution"):
         for statement in statements(policy).values():
             assert not any("*" in action for action in statement["Action"])
             if "*" in statement["Resource"]:
                 assert set(statement["Action"]) <= nameless
+
+
+def test_commands_are_let_into_the_code_servers_task_and_no_other_service():
+    assert [name for name, service in SERVICES.items() if service.get("enableExecuteCommand")] == ["code"]
+    role = Path(TASKS["code"]["taskRoleArn"]).name.removeprefix("distil-")
+    with_channel = {name for name in ("control", "work", "execution") if "LetCommandsIn" in statements(name)}
+    assert with_channel == {role}
+    assert set(statements(role)["LetCommandsIn"]["Action"]) == CHANNEL
 
 
 def test_each_role_may_start_only_what_it_is_there_to_start():

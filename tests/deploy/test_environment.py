@@ -28,6 +28,7 @@ IMAGES_OF_OTHERS = re.compile(
     r"POSTGRES_(USER|PASSWORD|DB)|MINIO_ROOT_(USER|PASSWORD)|NVIDIA_(VISIBLE_DEVICES|DRIVER_\w+)"
 )
 EVERYBODY = {"PATH", "HOME", "PYTHONUNBUFFERED", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_CACHE_DIR"}
+PROXIES = {"HTTPS_PROXY", "NO_PROXY"}
 OF_COMPOSE = {"CONFIGS", "JOBS", "PORT", "DAGSTER_YAML"}
 
 
@@ -45,8 +46,6 @@ def variables() -> set[str]:
         found |= read_environment(path).keys()
     values = read_yaml(DEPLOY / "helm/values.yaml")
     found |= {entry["name"] for part in ("dagsterWebserver", "dagsterDaemon") for entry in values[part]["env"]}
-    for unit in (DEPLOY / "systemd").glob("*.service"):
-        found |= set(re.findall(r"^Environment=(\w+)=", unit.read_text(encoding="utf-8"), re.MULTILINE))
     return found - OF_COMPOSE
 
 
@@ -84,10 +83,10 @@ def test_the_key_of_the_catalogues_provider_is_the_one_that_it_asks_for():
 def test_there_are_no_others():
     known = ("DISTIL_", *READERS)
     others = {name for name in variables() if not name.startswith(known) and not IMAGES_OF_OTHERS.fullmatch(name)}
-    assert others - EVERYBODY == {"NOVITA_API_KEY"}
+    assert others - EVERYBODY - PROXIES == {"NOVITA_API_KEY", "OPENAI_API_KEY"}
 
 
 def test_every_variable_of_ours_and_every_secret_is_explained():
     page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
-    own = {name for name in variables() if name.startswith(("DISTIL_", "AWS_", "HF_", "DAGSTER_", "NOVITA_"))}
+    own = {name for name in variables() if name.startswith(("DISTIL_", "AWS_", "HF_", "DAGSTER_", "NOVITA_"))} | PROXIES
     assert {name for name in own if f"`{name}`" not in page} == set()

@@ -1,10 +1,13 @@
 """The values for Dagster's chart: what it would make of them is checked by Dagster's and Kubernetes' own classes."""
 
+import json
+
 import dagster as dg
 import kubernetes
 import pytest
 import sqlalchemy
 import yaml
+from cfnlint.api import lint_all
 from dagster._config import process_config
 from dagster._core.instance.config import ConcurrencyConfig, PoolGranularity
 from dagster._core.instance.ref import InstanceRef
@@ -15,7 +18,7 @@ from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.utils import pg_url_from_config
-from deploy.deployment import DEPLOY, read_environment, read_yaml
+from deploy.deployment import DEPLOY, read_environment, read_json, read_yaml
 
 from deploy import helm_chart
 from distil_dagster.orchestration.executor_config import cluster_schema, read_settings
@@ -145,6 +148,31 @@ def test_every_file_of_the_environment_is_mounted_where_it_says():
         paths = [mount["mountPath"] for mount in mounts]
         assert environment["DISTIL_CONFIGS"] in paths
         assert environment["DISTIL_EXECUTOR"] == f"{paths[paths.index('/etc/distil')]}/executor.yaml"
+
+
+def test_the_command_line_in_the_code_servers_pod_knows_the_instance_that_the_chart_writes():
+    (volume,) = [volume for volume in CODE["volumes"] if volume["name"] == "instance"]
+    (mount,) = [mount for mount in CODE["volumeMounts"] if mount["name"] == "instance"]
+    assert volume["configMap"]["name"] == helm_chart.run_launcher(VALUES)["instance_config_map"]
+    assert mount["mountPath"] == f"{VALUES['global']['dagsterHome']}/{mount['subPath']}"
+
+
+def test_the_role_on_eks_is_taken_by_our_service_account_and_by_nobody_else():
+    trust = read_json(HELM / "iam/trust.json")
+    properties = {"AssumeRolePolicyDocument": trust}
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Resources": {"It": {"Type": "AWS::IAM::Role"} | {"Properties": properties}},
+    }
+    assert not [str(match) for match in lint_all(json.dumps(template)) if match.rule.id[0] in "EW"]
+    (statement,) = trust["Statement"]
+    provider = statement["Principal"]["Federated"].partition(":oidc-provider/")[2]
+    account = f"system:serviceaccount:distil:{VALUES['global']['serviceAccountName']}"
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {f"{provider}:aud": "sts.amazonaws.com", f"{provider}:sub": account}
+    }
+    assert VALUES["serviceAccount"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(":role/distil-eks")
 
 
 def test_no_secret_has_a_value():

@@ -72,6 +72,11 @@ def test_the_files_settings_are_the_defaults_and_what_is_typed_goes_before_them_
     assert typed["max_concurrent"] == 3
 
 
+def test_a_key_whose_last_entry_was_removed_says_nothing(written):
+    written("gpu:\n  local:\n    command:\n    environment:\n")
+    assert taken(default_executor(), {}) == taken(device_executor, {})
+
+
 def test_typed_settings_of_a_cluster_go_before_the_files_key_by_key():
     pytest.importorskip("dagster_k8s")
     defaults = {"gpu": {"kubernetes": {"job_image": "distil:1", "job_namespace": "ml"}}}
@@ -93,6 +98,7 @@ def test_values_of_a_cluster_come_from_the_environment(monkeypatch):
     ("text", "expected"),
     [
         ("max_concurrent: 3\ngpus: {}\n", [":2: gpus: is not a known key; did you mean gpu?"]),
+        ("max_concurrent: 0\n", [":1: max_concurrent: must be at least 1"]),
         ("max_concurrent: many\n", [":1: max_concurrent: must be a whole number, not 'many'"]),
         ("gpu:\n  local:\n    command: srun\n", [":3: gpu.local.command: must be a list, not 'srun'"]),
         (
@@ -164,7 +170,7 @@ def test_a_library_that_is_not_installed_is_named(written, monkeypatch):
     monkeypatch.delitem(sys.modules, "distil_dagster.orchestration.kubernetes_steps", raising=False)
     monkeypatch.setitem(sys.modules, "dagster_k8s", None)
     written("gpu:\n  kubernetes: {}\n")
-    with pytest.raises(ConfigError, match=r"gpu\.kubernetes: needs the package dagster_k8s: pip install"):
+    with pytest.raises(ConfigError, match=r"gpu\.kubernetes: needs the package dagster_k8s: run `pip install"):
         default_executor()
 
 
