@@ -1,4 +1,4 @@
-"""Create a bucket at the store that AWS_ENDPOINT_URL_S3 names, unless it is there: `python make_bucket.py distil`."""
+"""Create a bucket at the store that AWS_ENDPOINT_URL names, unless it is there: `python make_bucket.py distil`."""
 
 import sys
 
