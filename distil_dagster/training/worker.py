@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
+    # Whoever started this may have it ignored, which passes on; then nothing but a kill would end a training.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _stay_offline_and_quiet()
     _take_one_gpu()
     if TIED_VARIABLE in os.environ:
