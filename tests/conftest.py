@@ -29,10 +29,9 @@ settings.load_profile("tests")
 LONG = (
     "browser/test_end_to_end.py",
     "assets/test_service.py",
-    "cli/test_retuning.py",
+    "cli/test_many_runs.py",
     "orchestration/test_redistillation.py",
     "cases/test_end_to_end.py",
-    "cli/test_backfilling.py",
     "orchestration/test_two_machines.py",
     "browser/test_ui.py",
     "assets/test_pipeline.py",

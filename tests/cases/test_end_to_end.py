@@ -19,11 +19,12 @@ pytestmark = [
     pytest.mark.skipif(not CASES.is_dir(), reason="the data sets are not beside the checkout"),
 ]
 
-TARGET = 24
-TRAIN_ROWS = 12
+TARGET = 16
+TRAIN_ROWS = 6
+TRAIN_SEEDS = 12
 # Students that were never trained write to the end of what they may: most of the time goes into their answers.
-TEST_ROWS = {"sgd_restaurants_multiturn": 6, "distil_voice_banking": 50}
-OTHER_TEST_ROWS = 40
+TEST_ROWS = {"sgd_restaurants_multiturn": 4, "distil_voice_banking": 50}
+OTHER_TEST_ROWS = 20
 TUNING = {
     "learning_rate": 1e-3,
     "bf16": False,
@@ -62,7 +63,8 @@ def small(name: str, folder: Path, student: Path) -> dict:
     synthgen |= {"generation_target": TARGET, "generation_iteration_size": TARGET}
     if "generation_per_unstructured_context" in synthgen:
         synthgen["generation_per_unstructured_context"] = 1
-    values["trace_processing"] = values.get("trace_processing", {}) | {"num_traces_as_training_base": 30}
+    values.setdefault("trace_processing", {})
+    values["trace_processing"] |= {"num_traces_as_training_base": TRAIN_SEEDS, "min_generated_examples": 5}
     return values
 
 

@@ -1,67 +1,24 @@
-import re
-import subprocess
-import sys
-from dataclasses import dataclass
+"""One run, and the many that follow it over its data: `retune`, `sweep` and `backfill`, and what they buy."""
+
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from cli.homes import Home, bought, final_table
 
-from distil_dagster.assets.training import Adapter
 from distil_dagster.cli.retuning import DATA_ASSETS
-from distil_dagster.data.store import ArtefactStore
 from distil_dagster.evaluation.artefacts import EvalReport
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Home:
-    """A folder of configurations with one that was run, its artefacts, and the simulated teacher to ask."""
-
-    folder: Path
-    case: Path
-    environment: dict[str, str]
-
-    @property
-    def store(self) -> ArtefactStore:
-        return ArtefactStore(self.folder / "artefacts")
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "distil_dagster.cli", *arguments, "--simulated-teacher", str(self.case)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=self.environment,
-        )
-
-    @property
-    def config(self) -> str:
-        return str(self.folder / "configs" / "letters.yaml")
-
-    def adapter(self, partition: str) -> bytes:
-        adapter = self.store.load("sft_adapter", partition, Adapter)
-        return (adapter.weights / "adapter_model.safetensors").read_bytes()
-
-
-def requests_answered(done: subprocess.CompletedProcess) -> int:
-    (count,) = re.findall(r"The simulated teacher answered (\d+) requests", done.stdout)
-    return int(count)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, case, small_config, tiny_student) -> Home:
-    from cli.conftest import environment_in
-
-    folder = tmp_path_factory.mktemp("retuning")
-    (folder / "configs").mkdir()
-    (folder / "configs" / "letters.yaml").write_text(yaml.safe_dump(small_config))
-    home = Home(folder, case, environment_in(folder) | {"OMP_NUM_THREADS": "1"})
+def home(tmp_path_factory, case, small_config) -> Home:
+    """A home with one configuration that was run."""
+    home = Home(tmp_path_factory.mktemp("many"), case)
+    home.write("letters", small_config)
     done = home.command("run", home.config)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert requests_answered(done) > 0
+    assert bought(done) > 0
     return home
 
 
@@ -69,7 +26,7 @@ def test_another_tuning_section_trains_anew_and_buys_nothing(home):
     before = home.adapter("letters")
     done = home.command("retune", home.config, "--set", "tuning.num_train_epochs=2", "--set", "tuning.lora_r=4")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert requests_answered(done) == 0
+    assert bought(done) == 0
     assert home.adapter("letters") != before
     assert "Report: " in done.stdout
 
@@ -82,9 +39,9 @@ def test_another_student_stands_beside_the_first_under_a_name_of_its_own(home, t
     changed = ("--set", "base.student_model_name=Qwen3-0.6B", "--set", "tuning.learning_rate=2e-3")
     done = home.command("retune", home.config, "--as", "letters_qwen", *changed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert requests_answered(done) == 0
+    assert bought(done) == 0
     assert home.adapter("letters") == before
-    written = yaml.safe_load((home.folder / "configs" / "letters_qwen.yaml").read_text())
+    written = yaml.safe_load((home.configs / "letters_qwen.yaml").read_text())
     assert written["base"]["student_model_name"] == "Qwen3-0.6B"
     assert float(written["tuning"]["learning_rate"]) == 2e-3
     report = home.store.load("eval_report", "letters_qwen", EvalReport)
@@ -101,7 +58,7 @@ def test_data_that_were_taken_over_are_fresh_until_their_settings_change(home):
 
     from distil_dagster.orchestration.inputs import observe, versions_now
 
-    branch = home.folder / "configs" / "letters_qwen.yaml"
+    branch = home.configs / "letters_qwen.yaml"
     settings = yaml.safe_load(branch.read_text())
     assert settings["data"]["redistil_on"] == "never"
     with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
@@ -119,7 +76,7 @@ def test_a_configuration_needs_a_name_that_can_be_one(home, name):
     done = home.command("retune", home.config, "--as", name)
     assert done.returncode == 1
     assert f"--as {name}: must be a name" in done.stderr
-    assert sorted(path.name for path in (home.folder / "configs").iterdir())[0] == "letters.yaml"
+    assert sorted(path.name for path in (home.configs).iterdir())[0] == "letters.yaml"
 
 
 def test_settings_that_would_need_other_data_are_refused(home):
@@ -132,8 +89,46 @@ def test_settings_that_would_need_other_data_are_refused(home):
 
 
 def test_without_data_there_is_nothing_to_retune(home):
-    (home.folder / "configs" / "new.yaml").write_text(Path(home.config).read_text())
-    done = home.command("retune", str(home.folder / "configs" / "new.yaml"))
+    (home.configs / "new.yaml").write_text(Path(home.config).read_text())
+    done = home.command("retune", str(home.configs / "new.yaml"))
     assert done.returncode == 1
     assert "new: no traces, filtered_traces," in done.stderr
     assert "run `distil-dagster run new` first" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def swept(home):
+    return home.command("sweep", home.config, "--over", "tuning.lora_r=[2, 4]", "--over", "tuning.learning_rate=0.02")
+
+
+def test_a_sweep_trains_every_combination_and_buys_nothing(home, swept):
+    assert swept.returncode == 0, swept.stdout + swept.stderr
+    assert bought(swept) == 0
+    names = {"letters-lora_r-2-learning_rate-0.02", "letters-lora_r-4-learning_rate-0.02"}
+    assert names <= set(home.store.partitions("eval_report"))
+    assert names <= set(home.store.partitions("model_bundle"))
+
+
+def test_each_combination_is_a_configuration_of_its_own_over_the_same_data(home, swept):
+    config = yaml.safe_load((home.configs / "letters-lora_r-4-learning_rate-0.02.yaml").read_text())
+    assert (config["tuning"]["lora_r"], config["tuning"]["learning_rate"]) == (4, 0.02)
+    folder = home.configs / config["data"]["path"]
+    assert folder.resolve() == home.case.resolve()
+
+
+def test_a_sweep_ends_with_a_table_of_all(swept):
+    table = final_table(swept)
+    assert table.count("finished") == 2
+    assert "letters-lora_r-2-learning_rate-0.02" in table
+
+
+def test_a_backfill_over_equal_data_buys_none_of_it_again_and_goes_on_past_a_failure(home, small_config):
+    home.write("second", small_config | {"tuning": small_config["tuning"] | {"lora_r": 4}})
+    lacking = small_config["data"] | {"students": {"SmolLM2-135M-Instruct": str(home.folder / "nowhere")}}
+    home.write("broken", small_config | {"data": lacking})
+    done = home.command("backfill", "broken", "second")
+    assert done.returncode == 1
+    table = final_table(done)
+    assert (table.count("finished"), table.count("failed")) == (1, 1)
+    # The second student's answers are judged, where they are others.
+    assert bought(done) <= home.store.load("eval_report", "second", EvalReport).rows
