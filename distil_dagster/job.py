@@ -59,7 +59,11 @@ def open_job(
         ConfigError: the configuration has mistakes; carries all of them. Or its prefix cannot be read.
         DataError: the job description is missing or lacks what the task needs.
     """
-    loaded = load_config(path, typed or {})
+    return job_of(load_config(path, typed or {}), fetch)
+
+
+def job_of(loaded: LoadedConfig, fetch: Callable[[str], Path] | None = None) -> Job:
+    """The job of a configuration that was loaded; `fetch` and errors are as in `open_job`."""
     folder = JobFolder(_data_folder(loaded, fetch))
     description = folder.job_description()
     task = task_for(loaded.config.base.task, description, output_is_json=loaded.config.synthgen.output_is_json)

@@ -25,7 +25,7 @@ from distil_dagster.config.parts import Part, settings_by_part
 from distil_dagster.config.pipeline import PipelineConfig
 from distil_dagster.data.examples import content_id
 from distil_dagster.data.fingerprints import FileState, job_files
-from distil_dagster.job import Job, open_job
+from distil_dagster.job import Job, job_of
 from distil_dagster.llm.requests import is_connection_setting
 from distil_dagster.orchestration.partitions import configs
 from distil_dagster.orchestration.s3 import fetched_description, s3_client
@@ -118,7 +118,8 @@ def versions_now(path: Path, typed: Mapping[str, Mapping[str, Any]] | None = Non
     Raises:
         DistilError: the configuration or its job cannot be read.
     """
-    return input_versions(open_job(path, typed, fetched_description), data_files(load_config(path, typed)))
+    loaded = load_config(path, typed)
+    return input_versions(job_of(loaded, fetched_description), data_files(loaded))
 
 
 def new_observations(
