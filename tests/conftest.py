@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from warm_workers import WarmWorkers, warm_workers
 
 from distil_dagster.data.examples import Example
 from distil_dagster.data.job import JobDescription
@@ -228,6 +229,13 @@ def tiny_student(tmp_path_factory) -> Path:
     return write_tiny_student(
         tmp_path_factory.mktemp("tiny-student"), ["bills parcels garden", "Send each letter"], 8192
     )
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory) -> Iterator[WarmWorkers]:
+    """Training programs with their libraries loaded, for who runs many."""
+    with warm_workers(tmp_path_factory.mktemp("warm")) as workers:
+        yield workers
 
 
 @pytest.fixture(scope="session")

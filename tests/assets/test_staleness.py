@@ -129,7 +129,7 @@ def test_another_student_makes_stale_its_report_and_its_bundle(finished, tmp_pat
         assert stale(instance, project.partition) == {"rlvr_adapter", "eval_report", "model_bundle"}
     finally:
         (project.root / "configs" / "letters.yaml").write_text(unchanged)
-        assert project.run(instance=instance).success
+        assert project.run(assets=["sft_adapter"], instance=instance).success
     assert stale(instance, project.partition) == set()
 
 

@@ -76,12 +76,13 @@ def student(tmp_path_factory, write_student) -> Path:
 
 
 @pytest.fixture(params=NAMES)
-def finished(request, tmp_path, student):
+def finished(request, tmp_path, student, workers):
     """A project after one run of everything on a case."""
     config = small(request.param, shortened(request.param, tmp_path / "job"), student)
     with (
         opened_project(tmp_path, CASES / request.param, config) as project,
         dg.instance_for_test() as instance,
+        workers.in_force(),
     ):
         yield request.param, project, project.run(instance=instance)
 
