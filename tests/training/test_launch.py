@@ -75,12 +75,14 @@ def test_a_training_without_gpus_is_one_process(gpus, sft_job, monkeypatch):
     assert processes_for(sft_job) == 1
 
 
-def test_the_variable_goes_before_the_count(gpus, sft_job, monkeypatch):
+def test_the_variable_goes_before_the_count_unless_it_is_empty(gpus, sft_job, monkeypatch):
     monkeypatch.setenv(PROCESSES_VARIABLE, "2")
     assert processes_for(sft_job) == 2
+    monkeypatch.setenv(PROCESSES_VARIABLE, "")
+    assert processes_for(sft_job) == 4
 
 
-@pytest.mark.parametrize("value", ["0", "two", "-1", "1.5", ""])
+@pytest.mark.parametrize("value", ["0", "two", "-1", "1.5"])
 def test_a_variable_that_is_no_number_of_processes_is_refused(sft_job, monkeypatch, value):
     monkeypatch.setenv(PROCESSES_VARIABLE, value)
     with pytest.raises(TrainingError, match=rf"^{PROCESSES_VARIABLE}: must be a number from 1, and is '{value}'$"):
