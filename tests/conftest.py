@@ -29,16 +29,28 @@ settings.load_profile("tests")
 # Begun last, one of these would keep one core at work for minutes after all else is done.
 LONG = (
     "browser/test_end_to_end.py",
-    "assets/test_service.py",
-    "cli/test_many_runs.py",
     "orchestration/test_redistillation.py",
-    "cases/test_end_to_end.py",
+    "cli/test_many_runs.py",
     "orchestration/test_two_machines.py",
+    "cases/test_end_to_end.py",
+    "orchestration/test_executors_termination.py",
+    "training/test_worker.py",
+    "assets/test_service.py",
+    "training/test_several_processes.py",
+    "orchestration/test_executors_kubernetes.py",
+    "orchestration/test_worker.py",
     "browser/test_ui.py",
-    "assets/test_pipeline.py",
+    "training/test_launch.py",
+    "cli/test_resuming.py",
+    "training/test_failures.py",
 )
 
 Reply = dict | str | Failed
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of daemons and browsers wait as much as they compute."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items):
