@@ -48,11 +48,6 @@ LONG = (
 Reply = dict | str | Failed
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests of daemons and browsers wait as much as they compute."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """The modules that take long come first."""
     place = {name: number for number, name in enumerate(LONG)}

@@ -47,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
         threading.Thread(target=_end_with_starter, name="end with starter", daemon=True).start()
     with open_report() as report, signs_of_life():
         try:
-            do(read_job(Path(arguments[0])), report)
+            job = read_job(Path(arguments[0]))
+            _import_only_what_is_needed(job)
+            do(job, report)
         except DistilError as error:
             report.failed(str(error))
             return 1
@@ -135,6 +137,13 @@ def _stay_offline_and_quiet() -> None:
     logging.getLogger("trl").setLevel(logging.ERROR)
     # It tells of a faster kernel, which peft's import looks for in every training.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def _import_only_what_is_needed(job: Job) -> None:
+    """Without QLoRA, keep peft from importing bitsandbytes, as it does where that is installed: it takes a second."""
+    in_four_bits = isinstance(job, SftJob | GrpoJob) and job.tuning.use_lora and job.tuning.use_qlora
+    if not in_four_bits:
+        sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
 
 
 def _take_one_gpu() -> None:
