@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from distil_dagster.cli.arguments import parser
-from distil_dagster.cli.main import _COMMANDS
 from distil_dagster.config.catalogue import RoutesByName
 from distil_dagster.config.loading import load_config
 from distil_dagster.config.parts import part_of
@@ -66,7 +65,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    (action,) = (action for action in parser(_COMMANDS)._actions if isinstance(action, argparse._SubParsersAction))
+    (action,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
     return dict(action.choices)
 
 

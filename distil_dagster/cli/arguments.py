@@ -4,20 +4,15 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-Command = Callable[[argparse.Namespace], int]
 
-
-def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
-    """The parser; `command` of what it gives is the one of `commands` that was named."""
+def parser() -> argparse.ArgumentParser:
+    """The parser; `command` of what it gives is the name of the command."""
     made = argparse.ArgumentParser(
         prog="distil-dagster", description="From production traces to a small language model that does the job."
     )
-    subparsers = made.add_subparsers(required=True, metavar="COMMAND")
-    for name, command in commands.items():
-        summary, add_arguments = _COMMANDS[name]
-        subparser = subparsers.add_parser(name, help=summary)
-        add_arguments(subparser)
-        subparser.set_defaults(command=command)
+    subparsers = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, add_arguments) in _COMMANDS.items():
+        add_arguments(subparsers.add_parser(name, help=summary))
     return made
 
 

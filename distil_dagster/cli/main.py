@@ -20,10 +20,10 @@ BAD_CONFIG = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    options = parser(_COMMANDS).parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        return int(options.command(options))
+        return _COMMANDS[options.command](options)
     except ConfigError as error:
         print(error, file=sys.stderr)
         count = len(error.problems)

@@ -10,9 +10,7 @@ from distil_dagster.cli.simulation import Simulation, teachers_of
 from distil_dagster.config.loading import load_config
 from distil_dagster.config.pipeline import PipelineConfig, effective
 from distil_dagster.errors import ConfigError, DistilError, Problem
-from distil_dagster.orchestration.config_files import config_folder
-
-_EXTENSIONS = (".yaml", ".yml", ".json")
+from distil_dagster.orchestration.config_files import EXTENSIONS, config_folder
 
 
 def find_config(name: str) -> Path:
@@ -23,9 +21,9 @@ def find_config(name: str) -> Path:
         DistilError: there is no such file.
     """
     given = Path(name)
-    candidates = [given, *(given / f"config{end}" for end in _EXTENSIONS)]
-    candidates += [config_folder() / f"{name}{end}" for end in _EXTENSIONS]
-    candidates += [config_folder() / name / f"config{end}" for end in _EXTENSIONS]
+    candidates = [given, *(given / f"config{end}" for end in EXTENSIONS)]
+    candidates += [config_folder() / f"{name}{end}" for end in EXTENSIONS]
+    candidates += [config_folder() / name / f"config{end}" for end in EXTENSIONS]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.resolve()

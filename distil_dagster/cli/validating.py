@@ -33,7 +33,7 @@ def _state_of_job(loaded: LoadedConfig) -> str:
     Raises:
         ConfigError: it lacks what the task needs, or cannot be read.
     """
-    from distil_dagster.job import open_job
+    from distil_dagster.job import job_of
     from distil_dagster.orchestration.s3 import fetched_data
 
     place = loaded.data_prefix or str(loaded.data_folder)
@@ -42,7 +42,7 @@ def _state_of_job(loaded: LoadedConfig) -> str:
             return f"no mistake; the job's folder {place} is not there yet"
         raise ConfigError([Problem(str(loaded.path), None, "data.path", "there is no such folder", place)])
     try:
-        lacks = open_job(loaded.path, fetch=fetched_data).folder.lacks
+        lacks = job_of(loaded, fetched_data).folder.lacks
     except DataError as error:
         raise ConfigError([Problem(str(loaded.path), None, "data.path", str(error), place)]) from None
     return "ready to run" if lacks is None else f"no mistake; {place} holds {lacks} yet"

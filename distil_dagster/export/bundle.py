@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distil_dagster.data.examples import content_id
+from distil_dagster.data.fingerprints import file_sha256
 from distil_dagster.data.store import whole_folder
 from distil_dagster.errors import TrainingError
 from distil_dagster.export.answer_template import answer_template
@@ -80,12 +80,7 @@ def write_bundle(folder: Path, merged: Path, adapter: Path | None, serving: Serv
 def bundle_version(folder: Path) -> str:
     """A name for what a bundle answers: made of its weights and of what is said before each question."""
     files = [*sorted((folder / MODEL).glob("*.safetensors")), folder / PROMPT]
-    return content_id([[path.name, _digest(path)] for path in files])
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return content_id([[path.name, file_sha256(path)] for path in files])
 
 
 def _say_how_answers_are_read(model: Path, tool_parser: str | None) -> None:

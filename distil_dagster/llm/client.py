@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -118,7 +119,8 @@ def open_client(config: PipelineConfig, folder: Path) -> Client:
 
     return Client(
         journal=open_journal(folder),
-        routes=lambda name: route_of(name, config),
+        # Each reads the environment's files of routes.
+        routes=cache(lambda name: route_of(name, config)),
         parallel_requests=config.base.llm_num_parallel_requests,
         budget_usd=config.data.budget_usd,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from distil_dagster.errors import DistilError
 
 FOLDER_VARIABLE = "DISTIL_CONFIGS"
-_EXTENSIONS = {".yaml", ".yml", ".json"}
+EXTENSIONS = (".yaml", ".yml", ".json")
 
 
 def config_folder() -> Path:
@@ -46,10 +46,10 @@ def found_files(folder: Path) -> dict[str, list[Path]]:
 
 def _named_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in folder.glob("*"):
-        if path.suffix in _EXTENSIONS and path.stem != "config" and not path.name.startswith("."):
+        if path.suffix in EXTENSIONS and path.stem != "config" and not path.name.startswith("."):
             yield path.stem, path
     for path in folder.glob("*/config.*"):
-        if path.suffix in _EXTENSIONS:
+        if path.suffix in EXTENSIONS:
             yield path.parent.name, path
 
 

@@ -64,10 +64,15 @@ def load_trainable(folder: Path, tuning: Tuning) -> Any:
 
     check_machine(tuning)
     dtype = torch.bfloat16 if tuning.use_lora and tuning.bf16 else torch.float32
-    if not (tuning.use_lora and tuning.use_qlora):
+    if not is_in_four_bits(tuning):
         return load_base(folder, dtype=dtype)
     local_device: int | str = int(os.environ.get("LOCAL_RANK", "0")) if has_gpu() else "cpu"
     return load_base(folder, dtype=dtype, quantization_config=_four_bits(dtype), device_map={"": local_device})
+
+
+def is_in_four_bits(tuning: Tuning) -> bool:
+    """Whether the base is loaded in 4 bits, which takes bitsandbytes: QLoRA is for an adapter only."""
+    return tuning.use_lora and tuning.use_qlora
 
 
 def _four_bits(dtype: Any) -> Any:
@@ -112,7 +117,7 @@ def check_machine(tuning: Tuning) -> None:
 
     if tuning.bf16 and has_gpu() and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise TrainingError("tuning.bf16: this GPU cannot compute in bfloat16; set tuning.bf16 to false")
-    if not (tuning.use_lora and tuning.use_qlora):
+    if not is_in_four_bits(tuning):
         return
     from transformers.utils import is_bitsandbytes_available
 

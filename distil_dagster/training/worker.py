@@ -23,6 +23,7 @@ from distil_dagster.errors import DistilError, TrainingError
 from distil_dagster.training.failures import explained
 from distil_dagster.training.heartbeat import signs_of_life
 from distil_dagster.training.job import GrpoJob, Job, MergeJob, PredictJob, SftJob, read_job
+from distil_dagster.training.models import is_in_four_bits
 from distil_dagster.training.ranks import processes
 from distil_dagster.training.reporting import Report, open_report
 from distil_dagster.training.weight_files import check_adapter, check_model
@@ -135,14 +136,13 @@ def _stay_offline_and_quiet() -> None:
     warnings.simplefilter("ignore", FutureWarning)
     # TRL shows a whole row where a judgement failed; our own line says how many did, and why.
     logging.getLogger("trl").setLevel(logging.ERROR)
-    # It tells of a faster kernel, which peft's import looks for in every training.
+    # It tells of a faster kernel that it did not find.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _import_only_what_is_needed(job: Job) -> None:
     """Without QLoRA, keep peft from importing bitsandbytes, as it does where that is installed: it takes a second."""
-    in_four_bits = isinstance(job, SftJob | GrpoJob) and job.tuning.use_lora and job.tuning.use_qlora
-    if not in_four_bits:
+    if not (isinstance(job, SftJob | GrpoJob) and is_in_four_bits(job.tuning)):
         sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
 
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,14 @@ def run_cli(tmp_path):
     """Runs the command line in a process and a home of its own."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "distil_dagster.cli", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environment_in(tmp_path) | environment,
-        )
+        return run_command(arguments, environment_in(tmp_path) | environment)
 
     return run
+
+
+def run_command(arguments: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "distil_dagster.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
 
 
 def environment_in(home: Path) -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from cli.conftest import ROOT, environment_in
+from cli.conftest import environment_in, run_command
 
 from distil_dagster.assets.training import Adapter
 from distil_dagster.data.store import ArtefactStore
@@ -43,13 +42,7 @@ class Home:
 
     def command(self, *arguments: str, simulated: bool = True) -> subprocess.CompletedProcess:
         teacher = ["--simulated-teacher", str(self.case)] if simulated else []
-        return subprocess.run(
-            [sys.executable, "-m", "distil_dagster.cli", *arguments, *teacher],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=self.environment,
-        )
+        return run_command([*arguments, *teacher], self.environment)
 
     def adapter(self, partition: str) -> bytes:
         adapter = self.store.load("sft_adapter", partition, Adapter)
